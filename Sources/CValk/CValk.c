@@ -1,0 +1,178 @@
+// Out-of-line parts of the shims; see CValk.h for contracts.
+#include "CValk.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+uint64_t valk_xxh3(const void *bytes, size_t length, uint64_t seed) {
+    return XXH3_64bits_withSeed(bytes, length, seed);
+}
+
+// CRC32C, polynomial 0x1EDC6F41 (reflected 0x82F63B78), one byte at a time through a table.
+static uint32_t crc_table[256];
+__attribute__((constructor)) static void crc_table_init(void) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int k = 0; k < 8; k++) c = (c & 1) ? (c >> 1) ^ 0x82F63B78u : c >> 1;
+        crc_table[i] = c;
+    }
+}
+
+uint32_t valk_crc32c_portable(uint32_t seed, const void *bytes, size_t length) {
+    const uint8_t *p = bytes;
+    uint32_t c = ~seed;
+    while (length--) c = crc_table[(c ^ *p++) & 0xFF] ^ (c >> 8);
+    return ~c;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t seed, const void *bytes, size_t length) {
+    const uint8_t *p = bytes;
+    uint64_t c = (uint32_t)~seed;
+    while (length >= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        c = __builtin_ia32_crc32di(c, word);
+        p += 8;
+        length -= 8;
+    }
+    uint32_t c32 = (uint32_t)c;
+    while (length--) c32 = __builtin_ia32_crc32qi(c32, *p++);
+    return ~c32;
+}
+uint32_t valk_crc32c(uint32_t seed, const void *bytes, size_t length) {
+    if (__builtin_cpu_supports("sse4.2")) return crc32c_sse42(seed, bytes, length);
+    return valk_crc32c_portable(seed, bytes, length);
+}
+#else
+uint32_t valk_crc32c(uint32_t seed, const void *bytes, size_t length) {
+    return valk_crc32c_portable(seed, bytes, length);
+}
+#endif
+
+int64_t valk_pread_nowait(int fd, void *buffer, size_t length, int64_t offset) {
+    struct iovec v = {buffer, length};
+    ssize_t n = preadv2(fd, &v, 1, offset, RWF_NOWAIT);
+    return n < 0 ? -errno : n;
+}
+
+int64_t valk_pread(int fd, void *buffer, size_t length, int64_t offset) {
+    ssize_t n;
+    do { n = pread(fd, buffer, length, offset); } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int64_t valk_pwrite(int fd, const void *buffer, size_t length, int64_t offset) {
+    ssize_t n;
+    do { n = pwrite(fd, buffer, length, offset); } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int64_t valk_pwritev2(int fd, const void *a, size_t alen, const void *b, size_t blen, int64_t offset) {
+    struct iovec v[2] = {{(void *)a, alen}, {(void *)b, blen}};
+    ssize_t n;
+    do { n = pwritev(fd, v, blen ? 2 : 1, offset); } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int valk_open(const char *path, int flags) {
+    int f = O_CLOEXEC | ((flags & 1) ? O_RDWR : O_RDONLY);
+    if (flags & 2) f |= O_CREAT;
+    if (flags & 4) f |= O_EXCL;
+    if (flags & 8) f |= O_DIRECT;
+    if (flags & 16) f |= O_TRUNC;
+    int fd;
+    do { fd = open(path, f, 0644); } while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+int valk_punch_hole(int fd, int64_t offset, int64_t length) {
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) ? -errno : 0;
+}
+
+int valk_allocate(int fd, int64_t offset, int64_t length) {
+    return fallocate(fd, 0, offset, length) ? -errno : 0;
+}
+
+int valk_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0; }
+
+int valk_disk_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes) {
+    struct statvfs s;
+    if (statvfs(path, &s)) return -errno;
+    *free_bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    *total_bytes = (uint64_t)s.f_blocks * s.f_frsize;
+    return 0;
+}
+
+int64_t valk_allocated_bytes(int fd) {
+    struct stat s;
+    if (fstat(fd, &s)) return -errno;
+    return (int64_t)s.st_blocks * 512;
+}
+
+void valk_drop_cache(int fd, int64_t offset, int64_t length) {
+    (void)posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
+void valk_set_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+bool valk_parse_long_double(const char *bytes, size_t length, void *out16) {
+    char text[5 * 1024];
+    if (length == 0 || length >= sizeof(text)) return false;
+    memcpy(text, bytes, length);
+    text[length] = 0;
+    char first = text[0];
+    if (first == ' ' || (first >= '\t' && first <= '\r')) return false;
+    char *end;
+    errno = 0;
+    long double v = strtold(text, &end);
+    if (end != text + length || isnan(v)) return false;
+    if (errno == ERANGE && (v == HUGE_VALL || v == -HUGE_VALL || fpclassify(v) == FP_ZERO)) return false;
+    memset(out16, 0, 16);
+    memcpy(out16, &v, sizeof v);
+    return true;
+}
+
+bool valk_add_long_double(void *accumulator16, const void *increment16) {
+    long double a, b;
+    memcpy(&a, accumulator16, sizeof a);
+    memcpy(&b, increment16, sizeof b);
+    a += b;
+    if (isnan(a) || isinf(a)) return false;
+    memcpy(accumulator16, &a, sizeof a);
+    return true;
+}
+
+int valk_format_long_double(const void *value16, char *buffer, size_t capacity) {
+    long double v;
+    memcpy(&v, value16, sizeof v);
+    int n = snprintf(buffer, capacity, "%.17Lf", v);
+    if (n < 0 || (size_t)n >= capacity) return 0;
+    if (memchr(buffer, '.', (size_t)n)) {
+        while (n > 0 && buffer[n - 1] == '0') n--;
+        if (n > 0 && buffer[n - 1] == '.') n--;
+    }
+    if (n == 2 && buffer[0] == '-' && buffer[1] == '0') { buffer[0] = '0'; n = 1; }
+    return n;
+}
+
+int valk_format_double(double value, char *buffer, size_t capacity) {
+    if (isinf(value)) return snprintf(buffer, capacity, value > 0 ? "inf" : "-inf");
+    if (isnan(value)) return snprintf(buffer, capacity, "nan");
+    if (value > -4503599627370496.0 && value < 4503599627370496.0 && value == (double)(long long)value) {
+        if (value == 0 && signbit(value)) return snprintf(buffer, capacity, "-0");
+        return snprintf(buffer, capacity, "%lld", (long long)value);
+    }
+    return snprintf(buffer, capacity, "%.17g", value);
+}

@@ -1,0 +1,96 @@
+// C shims for Valk: what Swift cannot call directly (GNU-only system calls, atomics on raw memory, long double
+// text, hardware checksums). Everything small is static inline so that it disappears into the Swift caller.
+// Symbols carry the prefix `valk_`. Nothing here keeps state.
+#ifndef CVALK_H
+#define CVALK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+// MARK: Atomics on raw memory. Swift's Atomic cannot live inside an arena; these can.
+static inline uint64_t valk_load_acquire_u64(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE); }
+static inline void valk_store_release_u64(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE); }
+static inline uint64_t valk_load_relaxed_u64(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED); }
+static inline void valk_store_relaxed_u64(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED); }
+static inline uint64_t valk_fetch_add_u64(void *p, uint64_t v) { return __atomic_fetch_add((uint64_t *)p, v, __ATOMIC_RELAXED); }
+static inline uint64_t valk_fetch_or_u64(void *p, uint64_t v) { return __atomic_fetch_or((uint64_t *)p, v, __ATOMIC_ACQ_REL); }
+static inline bool valk_cas_u64(void *p, uint64_t expected, uint64_t desired) {
+    return __atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+static inline uint32_t valk_load_acquire_u32(const void *p) { return __atomic_load_n((const uint32_t *)p, __ATOMIC_ACQUIRE); }
+static inline void valk_store_release_u32(void *p, uint32_t v) { __atomic_store_n((uint32_t *)p, v, __ATOMIC_RELEASE); }
+static inline bool valk_cas_u32(void *p, uint32_t expected, uint32_t desired) {
+    return __atomic_compare_exchange_n((uint32_t *)p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+static inline uint32_t valk_fetch_add_u32(void *p, uint32_t v) { return __atomic_fetch_add((uint32_t *)p, v, __ATOMIC_ACQ_REL); }
+static inline uint32_t valk_fetch_sub_u32(void *p, uint32_t v) { return __atomic_fetch_sub((uint32_t *)p, v, __ATOMIC_ACQ_REL); }
+static inline uint8_t valk_load_acquire_u8(const void *p) { return __atomic_load_n((const uint8_t *)p, __ATOMIC_ACQUIRE); }
+static inline void valk_store_release_u8(void *p, uint8_t v) { __atomic_store_n((uint8_t *)p, v, __ATOMIC_RELEASE); }
+static inline void valk_cpu_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+static inline void valk_prefetch(const void *p) { __builtin_prefetch(p); }
+
+// MARK: Checksums and hashes.
+/// CRC32C (Castagnoli) of `length` bytes, continuing from `seed` (0 to begin). Uses the SSE4.2 / ARMv8
+/// instruction where the processor has it, a table otherwise; both give the same value.
+uint32_t valk_crc32c(uint32_t seed, const void *bytes, size_t length);
+/// The portable form, for tests that compare the two.
+uint32_t valk_crc32c_portable(uint32_t seed, const void *bytes, size_t length);
+/// XXH3, 64 bits.
+uint64_t valk_xxh3(const void *bytes, size_t length, uint64_t seed);
+
+// MARK: Clocks.
+static inline uint64_t valk_monotonic_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+static inline uint64_t valk_wall_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+// MARK: System calls that Swift's importer cannot reach. All return -errno on failure.
+/// preadv2 with one buffer and RWF_NOWAIT: -EAGAIN when the bytes are not in the page cache.
+int64_t valk_pread_nowait(int fd, void *buffer, size_t length, int64_t offset);
+int64_t valk_pread(int fd, void *buffer, size_t length, int64_t offset);
+int64_t valk_pwrite(int fd, const void *buffer, size_t length, int64_t offset);
+/// Writes up to two buffers in order (the second may be empty).
+int64_t valk_pwritev2(int fd, const void *a, size_t alen, const void *b, size_t blen, int64_t offset);
+/// flags: 1 read-write, 2 create, 4 exclusive, 8 O_DIRECT, 16 truncate. Always O_CLOEXEC. Mode 0644.
+int valk_open(const char *path, int flags);
+int valk_punch_hole(int fd, int64_t offset, int64_t length);
+int valk_allocate(int fd, int64_t offset, int64_t length);
+int valk_flock_exclusive(int fd);
+/// Bytes free for an unprivileged writer and total bytes of the file system of `path`.
+int valk_disk_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes);
+/// Allocated bytes (st_blocks * 512) of an open file, or -errno.
+int64_t valk_allocated_bytes(int fd);
+void valk_drop_cache(int fd, int64_t offset, int64_t length);
+
+// MARK: Threads.
+void valk_set_thread_name(const char *name);
+
+// MARK: Numbers as text, with Redis's rules.
+/// Parses a whole long double (no leading or trailing space, no nan). Returns false when it is not one.
+bool valk_parse_long_double(const char *bytes, size_t length, void *out16);
+/// Adds two long doubles held in 16-byte slots. Returns false when the result is nan or infinite.
+bool valk_add_long_double(void *accumulator16, const void *increment16);
+/// Fixed notation with at most 17 decimals, trailing zeros removed (Redis's "human" form). Returns the length.
+int valk_format_long_double(const void *value16, char *buffer, size_t capacity);
+/// Shortest-ish double text as Redis prints it ("%.17g" and integers without a fraction). Returns the length.
+int valk_format_double(double value, char *buffer, size_t capacity);
+
+#endif
