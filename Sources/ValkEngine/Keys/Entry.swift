@@ -1,0 +1,97 @@
+// One version of one key, the unit that every part of the engine passes around.
+//
+// Order, everywhere: key ascending as unsigned bytes, then sequence descending (newest first). A key's newest version
+// hides the older ones. Keys are 1...65,600 bytes. Sequence numbers start at 1 and grow by one per entry; 0 means "none".
+
+import ValkBase
+
+/// What a version says of its key. Stored on disk; never renumber.
+package enum EntryKind: UInt8, Sendable {
+    /// The key has this value (the log's AppendOrUpdate).
+    case put = 1
+    case delete = 2
+}
+
+/// Stored on disk; never renumber.
+package struct EntryFlags: OptionSet, Sendable {
+    package let rawValue: UInt8
+    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// The value lies in the log; the entry holds a pointer to it.
+    @inlinable package static var separated: EntryFlags { EntryFlags(rawValue: 1) }
+    /// A blind write: whether the key existed before this version is not known. Cleared when a merge finds out.
+    @inlinable package static var priorUnknown: EntryFlags { EntryFlags(rawValue: 2) }
+    /// The key existed (and was not deleted) before this version. Meaningless with `priorUnknown`.
+    @inlinable package static var priorPresent: EntryFlags { EntryFlags(rawValue: 4) }
+    /// What existed before carried an expiry time.
+    @inlinable package static var priorExpiring: EntryFlags { EntryFlags(rawValue: 8) }
+}
+
+/// Where a separated value lies in the log.
+@frozen
+package struct ValuePointer: Equatable, Sendable {
+    /// Segment number; stays the same when the segment is rewritten.
+    package var segment: UInt32
+    /// Byte offset of the value's record in the segment.
+    package var offset: UInt32
+    /// Bytes of the value (not of the record).
+    package var length: UInt32
+    /// CRC32C of the value bytes.
+    package var crc: UInt32
+
+    @inlinable
+    package init(segment: UInt32, offset: UInt32, length: UInt32, crc: UInt32) {
+        self.segment = segment
+        self.offset = offset
+        self.length = length
+        self.crc = crc
+    }
+
+    @inlinable package static var none: ValuePointer { ValuePointer(segment: 0, offset: 0, length: 0, crc: 0) }
+}
+
+/// A look at one version. The views belong to whoever filled the struct in (sorted table, pinned block, cursor) and are
+/// valid as long as that one promises.
+@frozen
+package struct Entry {
+    package var key: ByteView
+    package var sequence: UInt64
+    package var kind: EntryKind
+    package var flags: EntryFlags
+    /// The upper layer's type byte; the engine only carries it.
+    package var tag: UInt8
+    /// Milliseconds since 1970 at which the entry is no longer there for readers; 0 is never.
+    package var expireAt: UInt64
+    /// Bytes of the value, wherever it lies.
+    package var valueLength: Int
+    /// The value, when it is inline; empty for separated values and deletes.
+    package var value: ByteView
+    /// Valid only with `.separated`.
+    package var pointer: ValuePointer
+
+    @inlinable
+    package init(
+        key: ByteView, sequence: UInt64, kind: EntryKind, flags: EntryFlags = [], tag: UInt8 = 0, expireAt: UInt64 = 0,
+        value: ByteView = .empty
+    ) {
+        self.key = key
+        self.sequence = sequence
+        self.kind = kind
+        self.flags = flags
+        self.tag = tag
+        self.expireAt = expireAt
+        self.valueLength = value.count
+        self.value = value
+        self.pointer = .none
+    }
+
+    @inlinable
+    package init() { self.init(key: .empty, sequence: 0, kind: .delete) }
+
+    @inlinable package var isSeparated: Bool { flags.contains(.separated) }
+}
+
+package enum EntryLimits {
+    /// User keys of 64 KiB and the layers' prefixes fit.
+    package static let keyBytesMax = 65_600
+    package static let valueBytesMax = 512 << 20
+}

@@ -1,0 +1,24 @@
+// A place in an ordered run of entries: a sorted table in memory, a table file, or a merge of several.
+//
+// Subclasses yield every version, in entry order (key ascending, sequence descending). `entry` holds views that are
+// valid until the cursor moves. One thread at a time. Any call may throw `.wouldBlock` when the cursor must not wait;
+// the cursor is then in no defined place and has to be positioned again.
+
+import ValkBase
+
+package class EntryCursor {
+    package init() {}
+
+    package var isValid: Bool { preconditionFailure("abstract") }
+    /// The entry at the cursor; only while `isValid`.
+    package var entry: Entry { preconditionFailure("abstract") }
+
+    /// To the first entry at or after `key` (its newest version).
+    package func seek(_ key: ByteView) throws(Interruption) { preconditionFailure("abstract") }
+    /// To the last entry before `key` (that key's oldest version).
+    package func seekBefore(_ key: ByteView) throws(Interruption) { preconditionFailure("abstract") }
+    package func seekToFirst() throws(Interruption) { preconditionFailure("abstract") }
+    package func seekToLast() throws(Interruption) { preconditionFailure("abstract") }
+    package func next() throws(Interruption) { preconditionFailure("abstract") }
+    package func previous() throws(Interruption) { preconditionFailure("abstract") }
+}
