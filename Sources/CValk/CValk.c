@@ -1,5 +1,6 @@
 // Out-of-line parts of the shims; see CValk.h for contracts.
 #include "CValk.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -63,7 +64,8 @@ uint32_t valk_crc32c(uint32_t seed, const void *bytes, size_t length) {
 
 int64_t valk_pread_nowait(int fd, void *buffer, size_t length, int64_t offset) {
     struct iovec v = {buffer, length};
-    ssize_t n = preadv2(fd, &v, 1, offset, RWF_NOWAIT);
+    ssize_t n;
+    do { n = preadv2(fd, &v, 1, offset, RWF_NOWAIT); } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 
@@ -98,14 +100,104 @@ int valk_open(const char *path, int flags) {
 }
 
 int valk_punch_hole(int fd, int64_t offset, int64_t length) {
-    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) ? -errno : 0;
+    int r;
+    do { r = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length); } while (r && errno == EINTR);
+    return r ? -errno : 0;
 }
 
 int valk_allocate(int fd, int64_t offset, int64_t length) {
-    return fallocate(fd, 0, offset, length) ? -errno : 0;
+    int r;
+    do { r = fallocate(fd, 0, offset, length); } while (r && errno == EINTR);
+    return r ? -errno : 0;
 }
 
-int valk_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0; }
+int valk_flock_exclusive(int fd) {
+    int r;
+    do { r = flock(fd, LOCK_EX | LOCK_NB); } while (r && errno == EINTR);
+    return r ? -errno : 0;
+}
+
+int valk_set_direct(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    return fcntl(fd, F_SETFL, flags | O_DIRECT) ? -errno : 0;
+}
+
+// Not retried after EINTR: on Linux the descriptor is gone by then.
+int valk_close(int fd) { return close(fd) ? -errno : 0; }
+
+int valk_fdatasync(int fd) {
+    int r;
+    do { r = fdatasync(fd); } while (r && errno == EINTR);
+    return r ? -errno : 0;
+}
+
+int valk_ftruncate(int fd, int64_t length) {
+    int r;
+    do { r = ftruncate(fd, length); } while (r && errno == EINTR);
+    return r ? -errno : 0;
+}
+
+int64_t valk_file_size(int fd) {
+    struct stat s;
+    if (fstat(fd, &s)) return -errno;
+    return (int64_t)s.st_size;
+}
+
+int valk_rename(const char *source, const char *target) { return rename(source, target) ? -errno : 0; }
+
+int valk_link(const char *source, const char *target) { return link(source, target) ? -errno : 0; }
+
+int valk_remove(const char *path) {
+    if (!unlink(path)) return 0;
+    if (errno != EISDIR) return -errno;
+    return rmdir(path) ? -errno : 0;
+}
+
+int valk_make_directory(const char *path) {
+    if (!mkdir(path, 0755)) return 0;
+    if (errno != EEXIST) return -errno;
+    struct stat s;
+    if (stat(path, &s)) return -errno;
+    return S_ISDIR(s.st_mode) ? 0 : -EEXIST;
+}
+
+int valk_sync_directory(const char *path) {
+    int fd;
+    do { fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); } while (fd < 0 && errno == EINTR);
+    if (fd < 0) return -errno;
+    int r;
+    do { r = fsync(fd); } while (r && errno == EINTR);
+    int code = r ? errno : 0;
+    close(fd);
+    // Some file systems have no way to sync a directory and say so with these two.
+    return code == EINVAL || code == EBADF ? 0 : -code;
+}
+
+int valk_exists(const char *path) {
+    struct stat s;
+    if (!lstat(path, &s)) return 1;
+    return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+}
+
+int valk_list_directory(const char *path, void *context, void (*each)(void *context, const char *name)) {
+    DIR *directory = opendir(path);
+    if (!directory) return -errno;
+    int code = 0;
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(directory);
+        if (!entry) {
+            code = -errno;
+            break;
+        }
+        const char *n = entry->d_name;
+        if (n[0] == '.' && (!n[1] || (n[1] == '.' && !n[2]))) continue;
+        each(context, n);
+    }
+    closedir(directory);
+    return code;
+}
 
 int valk_disk_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes) {
     struct statvfs s;

@@ -73,7 +73,25 @@ int64_t valk_pwritev2(int fd, const void *a, size_t alen, const void *b, size_t 
 int valk_open(const char *path, int flags);
 int valk_punch_hole(int fd, int64_t offset, int64_t length);
 int valk_allocate(int fd, int64_t offset, int64_t length);
+/// Never waits: -EWOULDBLOCK when somebody else holds the lock.
 int valk_flock_exclusive(int fd);
+/// Turns O_DIRECT on for an open file.
+int valk_set_direct(int fd);
+int valk_close(int fd);
+int valk_fdatasync(int fd);
+int valk_ftruncate(int fd, int64_t length);
+int64_t valk_file_size(int fd);
+int valk_rename(const char *source, const char *target);
+int valk_link(const char *source, const char *target);
+/// Removes a file, or a directory that is empty.
+int valk_remove(const char *path);
+/// 0 also when the directory is there already.
+int valk_make_directory(const char *path);
+int valk_sync_directory(const char *path);
+/// 1 when something has this name, 0 when nothing has.
+int valk_exists(const char *path);
+/// Calls `each` with the name of every entry but "." and "..".
+int valk_list_directory(const char *path, void *context, void (*each)(void *context, const char *name));
 /// Bytes free for an unprivileged writer and total bytes of the file system of `path`.
 int valk_disk_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes);
 /// Allocated bytes (st_blocks * 512) of an open file, or -errno.
