@@ -65,6 +65,13 @@ package struct ByteBuffer: ~Copyable {
         capacity = 0
     }
 
+    /// Makes the storage at least `total` bytes large, exactly that when it has to grow: for a size known beforehand.
+    package mutating func ensureCapacity(_ total: Int) {
+        if total <= capacity { return }
+        base = capacity > 0 ? realloc(base, total)! : malloc(total)!
+        capacity = total
+    }
+
     @inline(never)
     @usableFromInline
     mutating func grow(_ n: Int) {
