@@ -1,0 +1,306 @@
+// Ordered walks over the in-memory sorted table.
+//
+// The cursor keeps the path from the root: per node the byte it went down by (-1 for the terminal slot, which orders
+// before all bytes). Nodes that the writer replaces meanwhile stay readable and miss only entries newer than the cursor's
+// `maxSequence`, which it must not see anyway.
+//
+// Two ways to walk: all versions (flush), or per key only the newest version of at most `maxSequence` (readers).
+
+import CValk
+import ValkBase
+
+package final class SortedTableCursor: EntryCursor {
+    private struct Step {
+        let node: UnsafeMutableRawPointer
+        var byte: Int
+    }
+
+    private let table: SortedTable
+    private let maxSequence: UInt64
+    private let allVersions: Bool
+    private var path: [Step] = []
+    /// Newest version of the key at the cursor; 0 when the cursor is past an end.
+    private var head: UInt64 = 0
+    /// The version at the cursor.
+    private var current: UInt64 = 0
+    private var scratch = Entry()
+
+    /// `table` is kept alive by the cursor. Versions newer than `maxSequence` are not seen.
+    package init(_ table: SortedTable, maxSequence: UInt64, allVersions: Bool) {
+        self.table = table
+        self.maxSequence = maxSequence
+        self.allVersions = allVersions
+        super.init()
+        path.reserveCapacity(32)
+    }
+
+    package override var isValid: Bool { current != 0 }
+
+    package override var entry: Entry { scratch }
+
+    private func load(_ record: UInt64) {
+        current = record
+        TableRecord(SortedTable.address(record)).fill(&scratch)
+    }
+
+    /// The newest version of at most `maxSequence` in the chain at `record`, 0 when there is none.
+    private func visible(_ record: UInt64) -> UInt64 {
+        var at = record
+        while at != 0 {
+            let version = TableRecord(SortedTable.address(at))
+            if version.sequence <= maxSequence { return at }
+            at = version.previous
+        }
+        return 0
+    }
+
+    // MARK: Nodes
+
+    /// The smallest child byte greater than `after` with its slot; -1 stands for the terminal slot, `after` -2 for none.
+    private static func nextChild(_ node: UnsafeMutableRawPointer, after: Int) -> (byte: Int, slot: UInt64)? {
+        if after < -1 {
+            let terminal = valk_load_acquire_u64(node + 16)
+            if terminal != 0 { return (-1, terminal) }
+        }
+        let low = after < 0 ? 0 : after + 1
+        switch node.load(as: UInt8.self) {
+        case SortedTable.NodeType.four, SortedTable.NodeType.sixteen:
+            let count = SortedTable.nodeCount(node)
+            var best = 256
+            for i in 0..<count {
+                let b = Int(node.load(fromByteOffset: 24 &+ i, as: UInt8.self))
+                if b >= low && b < best { best = b }
+            }
+            if best == 256 { return nil }
+            return (best, SortedTable.child(node, UInt8(best)))
+        default:
+            var b = low
+            while b < 256 {
+                let slot = SortedTable.child(node, UInt8(b))
+                if slot != 0 { return (b, slot) }
+                b += 1
+            }
+            return nil
+        }
+    }
+
+    /// The largest child byte less than `before` (257 for none); the terminal slot (-1) comes last.
+    private static func previousChild(_ node: UnsafeMutableRawPointer, before: Int) -> (byte: Int, slot: UInt64)? {
+        let high = before - 1
+        if high >= 0 {
+            switch node.load(as: UInt8.self) {
+            case SortedTable.NodeType.four, SortedTable.NodeType.sixteen:
+                let count = SortedTable.nodeCount(node)
+                var best = -1
+                for i in 0..<count {
+                    let b = Int(node.load(fromByteOffset: 24 &+ i, as: UInt8.self))
+                    if b <= high && b > best { best = b }
+                }
+                if best >= 0 { return (best, SortedTable.child(node, UInt8(best))) }
+            default:
+                var b = min(high, 255)
+                while b >= 0 {
+                    let slot = SortedTable.child(node, UInt8(b))
+                    if slot != 0 { return (b, slot) }
+                    b -= 1
+                }
+            }
+        }
+        if before > -1 {
+            let terminal = valk_load_acquire_u64(node + 16)
+            if terminal != 0 { return (-1, terminal) }
+        }
+        return nil
+    }
+
+    /// To the first leaf below `slot`.
+    private func descendFirst(_ slot: UInt64) {
+        var slot = slot
+        while slot & 1 == 0 {
+            let node = SortedTable.address(slot)
+            guard let (byte, child) = SortedTableCursor.nextChild(node, after: -2) else {
+                preconditionFailure("a node of the sorted table has no child")
+            }
+            path.append(Step(node: node, byte: byte))
+            slot = child
+        }
+        head = slot & ~1
+    }
+
+    private func descendLast(_ slot: UInt64) {
+        var slot = slot
+        while slot & 1 == 0 {
+            let node = SortedTable.address(slot)
+            guard let (byte, child) = SortedTableCursor.previousChild(node, before: 257) else {
+                preconditionFailure("a node of the sorted table has no child")
+            }
+            path.append(Step(node: node, byte: byte))
+            slot = child
+        }
+        head = slot & ~1
+    }
+
+    /// To the next leaf; `head` is 0 at the end.
+    private func nextLeaf() {
+        while let step = path.last {
+            if let (byte, slot) = SortedTableCursor.nextChild(step.node, after: step.byte) {
+                path[path.count - 1].byte = byte
+                descendFirst(slot)
+                return
+            }
+            path.removeLast()
+        }
+        head = 0
+    }
+
+    private func previousLeaf() {
+        while let step = path.last {
+            if let (byte, slot) = SortedTableCursor.previousChild(step.node, before: step.byte) {
+                path[path.count - 1].byte = byte
+                descendLast(slot)
+                return
+            }
+            path.removeLast()
+        }
+        head = 0
+    }
+
+    /// Finds the first leaf at or after `key`.
+    private func findLeaf(_ key: ByteView) {
+        path.removeAll(keepingCapacity: true)
+        head = 0
+        var slot = valk_load_acquire_u64(table.root)
+        var depth = 0
+        while slot != 0 {
+            if slot & 1 != 0 {
+                head = slot & ~1
+                if TableRecord(SortedTable.address(head)).key.compare(key) < 0 { nextLeaf() }
+                return
+            }
+            let node = SortedTable.address(slot)
+            let prefix = SortedTable.prefix(node)
+            let rest = key.dropFirst(depth)
+            let shared = prefix.commonPrefix(with: rest)
+            if shared < prefix.count {
+                // The key leaves the prefix: the whole subtree is after it or before it.
+                if shared == rest.count || prefix[shared] > rest[shared] {
+                    descendFirst(slot)
+                } else {
+                    nextLeaf()
+                }
+                return
+            }
+            depth += shared
+            if depth == key.count {
+                descendFirst(slot)
+                return
+            }
+            let wanted = Int(key[depth])
+            guard let (byte, child) = SortedTableCursor.nextChild(node, after: wanted - 1 < 0 ? -1 : wanted - 1) else {
+                nextLeaf()
+                return
+            }
+            path.append(Step(node: node, byte: byte))
+            if byte > wanted {
+                descendFirst(child)
+                return
+            }
+            slot = child
+            depth += 1
+        }
+    }
+
+    // MARK: Moves
+
+    /// From a leaf on: the first visible version at `head` or after.
+    private func settleForward() {
+        while head != 0 {
+            let version = visible(head)
+            if version != 0 {
+                load(version)
+                return
+            }
+            nextLeaf()
+        }
+        current = 0
+    }
+
+    /// From a leaf back: the last version in entry order at `head` or before.
+    private func settleBackward() {
+        while head != 0 {
+            var version = visible(head)
+            if version != 0 {
+                if allVersions {
+                    while true {
+                        let older = TableRecord(SortedTable.address(version)).previous
+                        if older == 0 { break }
+                        version = older
+                    }
+                }
+                load(version)
+                return
+            }
+            previousLeaf()
+        }
+        current = 0
+    }
+
+    package override func seek(_ key: ByteView) {
+        findLeaf(key)
+        settleForward()
+    }
+
+    package override func seekToFirst() {
+        path.removeAll(keepingCapacity: true)
+        head = 0
+        let slot = valk_load_acquire_u64(table.root)
+        if slot != 0 { descendFirst(slot) }
+        settleForward()
+    }
+
+    package override func seekToLast() {
+        path.removeAll(keepingCapacity: true)
+        head = 0
+        let slot = valk_load_acquire_u64(table.root)
+        if slot != 0 { descendLast(slot) }
+        settleBackward()
+    }
+
+    package override func seekBefore(_ key: ByteView) {
+        findLeaf(key)
+        if head == 0 {
+            seekToLast()
+            return
+        }
+        previousLeaf()
+        settleBackward()
+    }
+
+    package override func next() {
+        if allVersions {
+            let older = TableRecord(SortedTable.address(current)).previous
+            if older != 0 {
+                load(older)
+                return
+            }
+        }
+        nextLeaf()
+        settleForward()
+    }
+
+    package override func previous() {
+        if allVersions && current != visible(head) {
+            // The chain leads to older versions only: walk from its head to the one just newer.
+            var at = visible(head)
+            while true {
+                let older = TableRecord(SortedTable.address(at)).previous
+                if older == current { break }
+                at = older
+            }
+            load(at)
+            return
+        }
+        previousLeaf()
+        settleBackward()
+    }
+}

@@ -1,0 +1,63 @@
+// An immutable picture of the store's structure: which sorted tables are in memory, which runs of table files lie below.
+//
+// A reader that holds a view sees, for every sequence up to the one it read *after* taking the view, exactly the entries
+// of that moment, for as long as it likes: the view keeps its tables and files alive. So flushes and merges keep only the
+// newest version of a key and know nothing of snapshots.
+//
+// Order of reading, first hit wins: active table, sealed tables newest first, runs newest first.
+
+import ValkBase
+
+/// All keys in `lower ..< upper` older than `sequence` are deleted.
+struct RangeTombstone: Equatable, Sendable {
+    let lower: [UInt8]
+    let upper: [UInt8]
+    let sequence: UInt64
+
+    func covers(_ key: ByteView) -> Bool {
+        lower.withView { $0.compare(key) } <= 0 && upper.withView { key.compare($0) } < 0
+    }
+}
+
+final class View: @unchecked Sendable {  // Immutable after init; the sorted tables have their own rules.
+    let active: MemoryTable
+    /// Newest first.
+    let sealed: [MemoryTable]
+    let rangeTombstones: [RangeTombstone]
+
+    /// Roots of the sorted tables in reading order, so that a read touches no reference counts.
+    let memory: UnsafeMutablePointer<Unmanaged<SortedTable>>
+    let memoryCount: Int
+    let hasRangeTombstones: Bool
+
+    init(active: MemoryTable, sealed: [MemoryTable], rangeTombstones: [RangeTombstone]) {
+        self.active = active
+        self.sealed = sealed
+        self.rangeTombstones = rangeTombstones
+        hasRangeTombstones = !rangeTombstones.isEmpty
+        memoryCount = sealed.count + 1
+        memory = .allocate(capacity: memoryCount)
+        memory.initialize(to: Unmanaged.passUnretained(active.sorted))
+        for (i, table) in sealed.enumerated() { (memory + i + 1).initialize(to: Unmanaged.passUnretained(table.sorted)) }
+    }
+
+    deinit { memory.deallocate() }
+
+    /// One cursor for each sorted table and run, in reading order.
+    func cursors(maxSequence: UInt64, mayBlock: Bool) -> [EntryCursor] {
+        var cursors: [EntryCursor] = [SortedTableCursor(active.sorted, maxSequence: maxSequence, allVersions: false)]
+        for table in sealed {
+            cursors.append(SortedTableCursor(table.sorted, maxSequence: maxSequence, allVersions: false))
+        }
+        return cursors
+    }
+
+    /// Whether a range deletion newer than `sequence` and not newer than `maxSequence` hides `key`.
+    func isRangeDeleted(_ key: ByteView, sequence: UInt64, maxSequence: UInt64) -> Bool {
+        for tombstone in rangeTombstones
+        where tombstone.sequence > sequence && tombstone.sequence <= maxSequence && tombstone.covers(key) {
+            return true
+        }
+        return false
+    }
+}

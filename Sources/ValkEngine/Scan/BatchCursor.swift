@@ -1,0 +1,55 @@
+// A batch's own puts and deletes as an ordered source, so that a cursor inside a transaction sees what the transaction
+// wrote. The batch is sorted once, when the cursor is made; writes after that are not seen.
+
+import ValkBase
+
+final class BatchCursor: EntryCursor {
+    private let batch: WriteBatch
+    /// Newest operation of each key, by key.
+    private var order: [WriteBatch.Operation] = []
+    private var at = 0
+    private let sequence: UInt64
+
+    /// `sequence` is given to all entries; larger than any in the store.
+    init(_ batch: WriteBatch, sequence: UInt64) {
+        self.batch = batch
+        self.sequence = sequence
+        super.init()
+        let points = batch.operations.enumerated().filter { $0.element.action != .deleteRange }
+        let sorted = points.sorted {
+            let byKey = batch.key($0.element).compare(batch.key($1.element))
+            return byKey != 0 ? byKey < 0 : $0.offset > $1.offset
+        }
+        for item in sorted {
+            if let last = order.last, batch.key(last) == batch.key(item.element) { continue }
+            order.append(item.element)
+        }
+        at = order.count
+    }
+
+    override var isValid: Bool { at >= 0 && at < order.count }
+
+    override var entry: Entry {
+        let operation = order[at]
+        return Entry(
+            key: batch.key(operation), sequence: sequence, kind: operation.action == .put ? .put : .delete, flags: [],
+            tag: operation.tag, expireAt: operation.expireAt, value: batch.value(operation))
+    }
+
+    private func lowerBound(_ key: ByteView) -> Int {
+        var low = 0
+        var high = order.count
+        while low < high {
+            let middle = (low + high) / 2
+            if batch.key(order[middle]).compare(key) < 0 { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    override func seek(_ key: ByteView) { at = lowerBound(key) }
+    override func seekBefore(_ key: ByteView) { at = lowerBound(key) - 1 }
+    override func seekToFirst() { at = 0 }
+    override func seekToLast() { at = order.count - 1 }
+    override func next() { at += 1 }
+    override func previous() { at -= 1 }
+}

@@ -1,0 +1,154 @@
+// Ordered reads for users of the store: the live keys of a range, each once, newest visible version, forward and backward.
+//
+// The cursor holds its view, so it sees one moment however long it lives, and it keeps the memory and the files of that
+// moment alive: let it go when done. Bounds are copied. One thread at a time. Any move may throw `.wouldBlock` when the
+// cursor must not wait; it then has to be positioned again.
+//
+// Forward, the merge stands on the version that is shown. Backward, versions of a key come oldest first, so the last one
+// seen is kept as a copy while the merge already stands before the key (`mergeIsBefore`).
+
+import ValkBase
+
+package final class StoreCursor {
+    private let store: Store
+    private let view: View
+    private let maxSequence: UInt64
+    private let mayBlock: Bool
+    private let batch: WriteBatch?
+    private let merge: MergeCursor
+    private var lower = ByteBuffer()
+    private var upper = ByteBuffer()
+    /// The key at the cursor and, walking backward, its inline value.
+    private var keyBytes = ByteBuffer()
+    private var valueBytes = ByteBuffer()
+    private var fetched = ByteBuffer()
+    private let slot: UnsafeMutablePointer<Entry>
+    private var mergeIsBefore = false
+    package private(set) var isValid = false
+
+    init(
+        store: Store, view: View, maxSequence: UInt64, lower: ByteView, upper: ByteView, batch: WriteBatch?,
+        mayBlock: Bool
+    ) {
+        self.store = store
+        self.view = view
+        self.maxSequence = maxSequence
+        self.mayBlock = mayBlock
+        var sources = view.cursors(maxSequence: maxSequence, mayBlock: mayBlock)
+        if let batch, !batch.isEmpty {
+            self.batch = batch
+            sources.append(BatchCursor(batch, sequence: UInt64.max))
+        } else {
+            self.batch = nil
+        }
+        merge = MergeCursor(sources)
+        slot = .allocate(capacity: 1)
+        slot.initialize(to: Entry())
+        self.lower.append(lower)
+        self.upper.append(upper)
+    }
+
+    deinit { slot.deallocate() }
+
+    /// The key at the cursor; valid until it moves.
+    package var key: ByteView { slot.pointee.key }
+    /// The entry at the cursor; valid until it moves.
+    package var entry: UnsafePointer<Entry> { UnsafePointer(slot) }
+
+    /// The value at the cursor; valid until it moves or the next call.
+    package func value() throws(Interruption) -> ByteView {
+        if !slot.pointee.isSeparated { return slot.pointee.value }
+        fetched.removeAll()
+        try store.readSeparated(slot.pointee.pointer, key: slot.pointee.key, into: &fetched, mayBlock: mayBlock)
+        return fetched.view
+    }
+
+    package func seekToFirst() throws(Interruption) { try seek(lower.view) }
+
+    /// To the first live key at or after `key` (and the lower bound).
+    package func seek(_ key: ByteView) throws(Interruption) {
+        isValid = false
+        mergeIsBefore = false
+        try merge.seek(key.compare(lower.view) < 0 ? lower.view : key)
+        try settleForward()
+    }
+
+    package func seekToLast() throws(Interruption) { try seekBefore(upper.view) }
+
+    /// To the last live key before `key` (and the upper bound).
+    package func seekBefore(_ key: ByteView) throws(Interruption) {
+        isValid = false
+        try merge.seekBefore(key.compare(upper.view) > 0 ? upper.view : key)
+        try settleBackward()
+    }
+
+    package func next() throws(Interruption) {
+        if mergeIsBefore {
+            mergeIsBefore = false
+            try merge.seek(keyBytes.view)
+        }
+        isValid = false
+        try skip()
+        try settleForward()
+    }
+
+    package func previous() throws(Interruption) {
+        if !mergeIsBefore { try merge.seekBefore(keyBytes.view) }
+        isValid = false
+        try settleBackward()
+    }
+
+    /// Past all versions of `keyBytes`.
+    private func skip() throws(Interruption) {
+        while merge.isValid, merge.entry.key == keyBytes.view { try merge.next() }
+    }
+
+    private func isLive(_ entry: Entry) -> Bool {
+        if entry.kind == .delete { return false }
+        if entry.sequence == UInt64.max { return true }
+        if view.hasRangeTombstones
+            && view.isRangeDeleted(entry.key, sequence: entry.sequence, maxSequence: maxSequence)
+        {
+            return false
+        }
+        return batch?.deletesRange(entry.key) != true
+    }
+
+    private func settleForward() throws(Interruption) {
+        while merge.isValid {
+            let entry = merge.entry
+            if entry.key.compare(upper.view) >= 0 { return }
+            keyBytes.removeAll()
+            keyBytes.append(entry.key)
+            if isLive(entry) {
+                slot.pointee = entry
+                slot.pointee.key = keyBytes.view
+                isValid = true
+                return
+            }
+            try skip()
+        }
+    }
+
+    private func settleBackward() throws(Interruption) {
+        mergeIsBefore = true
+        while merge.isValid {
+            if merge.entry.key.compare(lower.view) < 0 { return }
+            keyBytes.removeAll()
+            keyBytes.append(merge.entry.key)
+            while merge.isValid, merge.entry.key == keyBytes.view {
+                let entry = merge.entry
+                valueBytes.removeAll()
+                valueBytes.append(entry.value)
+                slot.pointee = entry
+                try merge.previous()
+            }
+            slot.pointee.key = keyBytes.view
+            slot.pointee.value = valueBytes.view
+            if isLive(slot.pointee) {
+                isValid = true
+                return
+            }
+        }
+    }
+}

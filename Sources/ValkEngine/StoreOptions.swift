@@ -1,0 +1,65 @@
+// What a store can be told. Bytes unless the name says otherwise. Options marked live may be changed while it serves.
+
+import ValkBase
+
+/// When an acknowledged write must be on the device. Redis's own words and promises.
+public enum SyncPolicy: Sendable, Equatable {
+    /// Before the acknowledgement (group commit).
+    case always
+    /// At most a second later. The default.
+    case everySecond
+    /// When the operating system likes.
+    case no
+}
+
+public struct StoreOptions: Sendable {
+    /// The directory; created when missing (its parent must exist).
+    public var path: String
+    public var syncPolicy: SyncPolicy = .everySecond
+    /// One budget for sorted tables in memory, block cache, and open tables' filters and indexes. 16 MiB and more.
+    public var memoryBytes: Int = 512 << 20
+    /// A sorted table is sealed and flushed at this size. 64 KiB to 1 GiB.
+    public var tableBytes: Int = 64 << 20
+    /// ... or when this much log would have to be replayed.
+    public var replayBytesMax: Int = 256 << 20
+    /// Values of at least this size stay in the log behind a pointer. 16 bytes to 512 MiB; live.
+    public var valueSeparationThreshold: Int = 1024
+    /// Size of a log segment. 1 MiB to 1 GiB.
+    public var segmentBytes: Int = 64 << 20
+    /// Uncompressed target of a table block. 512 bytes to 64 KiB.
+    public var blockBytes: Int = 4096
+    /// Bloom filter bits per key, 0 for none.
+    public var filterBitsPerKey: Int = 12
+    /// Threads for flushes and merges, 1 to 64.
+    public var backgroundThreads: Int = 1
+    /// Table files of merges are cut at this size.
+    public var tableFileBytes: Int = 64 << 20
+    /// Runs of similar size that are merged at once, 2 to 16.
+    public var mergeWidth: Int = 4
+    /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per namespace.
+    package var countsNamespaces = false
+    /// Opens without changing a byte: no log is written, nothing is removed.
+    package var readOnly = false
+
+    public init(path: String) { self.path = path }
+}
+
+/// Keys per namespace. Exact when `unknown` is 0; otherwise `unknown` blind writes have not been looked at yet.
+package struct NamespaceCounts: Sendable, Equatable {
+    package var keys: Int64 = 0
+    /// Keys with an expiry time.
+    package var expires: Int64 = 0
+    package var unknown: Int64 = 0
+
+    package init(keys: Int64 = 0, expires: Int64 = 0, unknown: Int64 = 0) {
+        self.keys = keys
+        self.expires = expires
+        self.unknown = unknown
+    }
+
+    package static func += (a: inout NamespaceCounts, b: NamespaceCounts) {
+        a.keys += b.keys
+        a.expires += b.expires
+        a.unknown += b.unknown
+    }
+}

@@ -1,0 +1,166 @@
+// What one command (or one MULTI, or one program's batch) wants to change, collected before it is applied as a whole.
+//
+// Operations are kept as plain structs over one byte buffer: keys and small values are copied into it, larger values are
+// referenced and must stay valid until `commit` or `clear`. Reused from command to command: steady use allocates nothing.
+// One thread at a time.
+
+import ValkBase
+
+/// What the writer knows of a key before it writes. Lets the store keep exact counts without reading.
+package enum Prior: Sendable {
+    /// Nobody looked.
+    case unknown
+    case absent
+    case present(hadExpiry: Bool)
+
+    /// From what `StoreReader.find` answered.
+    @inlinable
+    package init(_ entry: UnsafePointer<Entry>?) {
+        if let entry { self = .present(hadExpiry: entry.pointee.expireAt != 0) } else { self = .absent }
+    }
+
+    @inlinable
+    package var flags: EntryFlags {
+        switch self {
+        case .unknown: return .priorUnknown
+        case .absent: return []
+        case .present(let hadExpiry): return hadExpiry ? [.priorPresent, .priorExpiring] : .priorPresent
+        }
+    }
+}
+
+package final class WriteBatch {
+    /// Values up to this size are copied into the batch.
+    package static let copiedValueBytesMax = 4096
+
+    enum Action: UInt8 {
+        case put
+        case delete
+        case deleteRange
+    }
+
+    struct Operation {
+        var action: Action
+        var tag: UInt8
+        var flags: EntryFlags
+        var expireAt: UInt64
+        /// Key (or lower bound) in the buffer.
+        var keyOffset: Int
+        var keyLength: Int
+        /// Value (or upper bound) in the buffer, when `external` is nil.
+        var valueOffset: Int
+        var valueLength: Int
+        var external: UnsafeRawPointer?
+    }
+
+    private(set) var operations: [Operation] = []
+    private var bytes = ByteBuffer(capacity: 4096)
+    /// Bytes of keys and values, for limits and log reservation.
+    package private(set) var payloadBytes = 0
+    /// Set for the largest value; the log reserves by it.
+    package private(set) var largestValue = 0
+
+    package init() { operations.reserveCapacity(16) }
+
+    package var isEmpty: Bool { operations.isEmpty }
+
+    package var count: Int { operations.count }
+
+    /// A point to go back to; see `rollback`.
+    package struct Mark {
+        fileprivate let operations: Int
+        fileprivate let bytes: Int
+        fileprivate let payload: Int
+        fileprivate let largest: Int
+    }
+
+    package func mark() -> Mark {
+        Mark(operations: operations.count, bytes: bytes.count, payload: payloadBytes, largest: largestValue)
+    }
+
+    /// Forgets everything added after `mark`.
+    package func rollback(to mark: Mark) {
+        operations.removeLast(operations.count - mark.operations)
+        bytes.truncate(mark.bytes)
+        payloadBytes = mark.payload
+        largestValue = mark.largest
+    }
+
+    package func clear() {
+        operations.removeAll(keepingCapacity: true)
+        if bytes.capacity > 1 << 20 { bytes.release() } else { bytes.removeAll() }
+        payloadBytes = 0
+        largestValue = 0
+    }
+
+    /// Sets `key` (1...65,600 bytes). `tag` is the upper layer's type byte. Bytes of values larger than
+    /// `copiedValueBytesMax` must stay valid until the batch is committed or cleared.
+    package func put(_ key: ByteView, tag: UInt8, expireAt: UInt64 = 0, value: ByteView, prior: Prior) {
+        add(.put, key, value, tag, expireAt, prior.flags)
+    }
+
+    package func delete(_ key: ByteView, prior: Prior) {
+        add(.delete, key, .empty, 0, 0, prior.flags)
+    }
+
+    /// Deletes all keys in `lower ..< upper` that are there when the batch is committed.
+    package func deleteRange(_ lower: ByteView, _ upper: ByteView) {
+        add(.deleteRange, lower, upper, 0, 0, [])
+    }
+
+    private func add(
+        _ action: Action, _ key: ByteView, _ value: ByteView, _ tag: UInt8, _ expireAt: UInt64, _ flags: EntryFlags
+    ) {
+        precondition(!key.isEmpty && key.count <= EntryLimits.keyBytesMax, "key of \(key.count) bytes")
+        let keyOffset = bytes.count
+        bytes.append(key)
+        let copied = value.count <= WriteBatch.copiedValueBytesMax || action == .deleteRange
+        let valueOffset = bytes.count
+        if copied { bytes.append(value) }
+        operations.append(
+            Operation(
+                action: action, tag: tag, flags: flags, expireAt: expireAt, keyOffset: keyOffset, keyLength: key.count,
+                valueOffset: valueOffset, valueLength: value.count, external: copied ? nil : value.base))
+        payloadBytes &+= key.count &+ value.count
+        if value.count > largestValue { largestValue = value.count }
+    }
+
+    func key(_ operation: Operation) -> ByteView {
+        ByteView(base: UnsafeRawPointer(bytes.base + operation.keyOffset), count: operation.keyLength)
+    }
+
+    func value(_ operation: Operation) -> ByteView {
+        if let external = operation.external { return ByteView(base: external, count: operation.valueLength) }
+        return ByteView(base: UnsafeRawPointer(bytes.base + operation.valueOffset), count: operation.valueLength)
+    }
+
+    enum Own {
+        case put(Operation)
+        case deleted
+    }
+
+    /// What this batch says of `key`, newest first; nil when it says nothing. O(operations): batches that are read back
+    /// while they grow are small.
+    func lookUp(_ wanted: ByteView) -> Own? {
+        var i = operations.count - 1
+        while i >= 0 {
+            let operation = operations[i]
+            switch operation.action {
+            case .put: if key(operation) == wanted { return .put(operation) }
+            case .delete: if key(operation) == wanted { return .deleted }
+            case .deleteRange:
+                if key(operation).compare(wanted) <= 0 && wanted.compare(value(operation)) < 0 { return .deleted }
+            }
+            i -= 1
+        }
+        return nil
+    }
+
+    /// Whether a range deletion of this batch covers `key`. (A later put of the key is found before this is asked.)
+    func deletesRange(_ wanted: ByteView) -> Bool {
+        for operation in operations where operation.action == .deleteRange {
+            if key(operation).compare(wanted) <= 0 && wanted.compare(value(operation)) < 0 { return true }
+        }
+        return false
+    }
+}
