@@ -1,0 +1,175 @@
+// Every directive the server knows, as data: first those it acts on, then (in ConfigSchemaRedis.swift) the rest of
+// redis.conf 7.0, so that an existing file starts. Operations.md documents the first group; a test keeps them equal.
+
+import Glibc
+
+package enum ConfigSchema {
+    private static let anyPort: ClosedRange<Int64> = 0...65535
+    private static let upToInt: ClosedRange<Int64> = 0...Int64(Int32.max)
+    private static let upToLong: ClosedRange<Int64> = 0...Int64.max
+    private static let sizeMin: Int64 = 1 << 20
+
+    /// Event loops by default: half the cores, at least 1, at most 4.
+    package static var defaultLoopCount: Int { min(4, max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2)) }
+
+    /// The directives in the order in which CONFIG GET lists them. Built anew at each call: keep the result.
+    package static func all() -> [ConfigDirective] {
+        network + clients + storage + process + observing + kept + redisSnapshots + redisReplication + redisCluster
+            + redisTransport + redisData + redisProcess
+    }
+
+    private static var network: [ConfigDirective] {
+        [
+            ConfigDirective(
+                "port", .integer(anyPort), "6379", .atStart, unit: "TCP port",
+                help: "Port to listen on; 0 listens on no port."),
+            ConfigDirective(
+                "bind", .words, "* -::*", .atStart,
+                help: "Addresses to listen on; one with a leading - may be missing. * is all IPv4, ::* is all IPv6."),
+            ConfigDirective(
+                "unixsocket", .text, "", .atStart, help: "Path of a Unix socket to listen on as well; empty for none."),
+            ConfigDirective(
+                "unixsocketperm", .octal(0...0o777), "0", .atStart,
+                help: "Permissions of the Unix socket; 0 leaves what the umask gives."),
+            ConfigDirective(
+                "tcp-backlog", .integer(upToInt), "511", .atStart, unit: "connections",
+                help: "Connections that may wait to be accepted."),
+            ConfigDirective(
+                "tcp-keepalive", .integer(upToInt), "300", unit: "seconds",
+                help: "Probe silent peers after this long; 0 never."),
+            ConfigDirective(
+                "timeout", .integer(upToInt), "0", unit: "seconds",
+                help: "Close a client that has been idle for this long; 0 never."),
+            ConfigDirective(
+                "protected-mode", .bool, "yes",
+                help: "Without a password, refuse clients that are not on this machine."),
+            ConfigDirective(
+                "io-threads", .integer(1...128), String(defaultLoopCount), .atStart, unit: "threads",
+                help: "Event loops; connections are spread over them. The default is half the cores, from 1 to 4."),
+        ]
+    }
+
+    private static var clients: [ConfigDirective] {
+        [
+            ConfigDirective(
+                "requirepass", .text, "", help: "Password that clients must give with AUTH; empty for none.",
+                isSecret: true),
+            ConfigDirective(
+                "maxclients", .integer(1...Int64(UInt32.max)), "10000", unit: "connections",
+                help: "Connections at most; further ones get an error and are closed."),
+            ConfigDirective(
+                "databases", .integer(1...Int64(Int32.max)), "16", .atStart, unit: "databases",
+                help: "Numbered databases that SELECT may choose."),
+            ConfigDirective(
+                "proto-max-bulk-len", .memory(sizeMin...Int64.max), "512mb", unit: "bytes",
+                help: "Longest single argument that is accepted."),
+            ConfigDirective(
+                "client-query-buffer-limit", .memory(sizeMin...Int64.max), "1gb", unit: "bytes",
+                help: "Most input that is kept for one client; who sends more is closed."),
+            ConfigDirective(
+                "client-output-buffer-limit", .outputLimits,
+                "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", unit: "bytes, bytes, seconds",
+                help: "Replies kept for a client that does not read: closed at the hard limit, or above the soft one "
+                    + "for so many seconds; 0 sets no limit."),
+            ConfigDirective(
+                "enable-protected-configs", .choice(["no", "yes", "local"]), "no", .atStart,
+                help: "Whether clients may change protected settings: no, yes, or those on this machine."),
+            ConfigDirective(
+                "enable-debug-command", .choice(["no", "yes", "local"]), "no", .atStart,
+                help: "Whether clients may use DEBUG: no, yes, or those on this machine."),
+            ConfigDirective(
+                "enable-module-command", .choice(["no", "yes", "local"]), "no", .atStart,
+                help: "Whether clients may use MODULE: no, yes, or those on this machine (there are no modules)."),
+        ]
+    }
+
+    private static var storage: [ConfigDirective] {
+        [
+            ConfigDirective("dir", .text, ".", .protected, help: "Directory of the data; fixed once the server runs."),
+            ConfigDirective(
+                "appendfsync", .choice(["everysec", "always", "no"]), "everysec",
+                help: "When the log is forced to the disk: before each reply, each second, or as the system likes."),
+            ConfigDirective(
+                "memory", .memory(16 << 20...Int64(1) << 50), "512mb", unit: "bytes",
+                help: "Budget for all in-memory tables and block caches together."),
+            ConfigDirective(
+                "table-memory", .memory(sizeMin...Int64(1) << 32), "32mb", unit: "bytes",
+                help: "Size at which the table that takes new writes is sealed and flushed."),
+            ConfigDirective(
+                "value-separation-threshold", .memory(64...1 << 24), "1kb", .atStart, unit: "bytes",
+                help: "Values of this size and above stay in the log; smaller ones move into the sorted files."),
+            ConfigDirective(
+                "segment-size", .memory(sizeMin...1 << 30), "64mb", .atStart, unit: "bytes",
+                help: "Size of one file of the value log."),
+            ConfigDirective(
+                "space-target", .real(1.1...2.0), "1.3", unit: "ratio",
+                help: "Bytes on disk that are aimed at, as a multiple of the live bytes."),
+            ConfigDirective(
+                "background-threads", .integer(1...64), "1", .atStart, unit: "threads",
+                help: "Threads that flush and merge."),
+            ConfigDirective(
+                "reader-threads", .integer(1...128), "4", .atStart, unit: "threads",
+                help: "Threads that read what is not in memory."),
+        ]
+    }
+
+    private static var process: [ConfigDirective] {
+        [
+            ConfigDirective("daemonize", .bool, "no", .atStart, help: "Leave the terminal and run in the background."),
+            ConfigDirective(
+                "pidfile", .text, "", .atStart,
+                help: "File that holds the process id while the server runs; empty for none (/var/run/redis.pid when "
+                    + "daemonized)."),
+            ConfigDirective(
+                "logfile", .text, "", .atStart, help: "File to append the server's log to; empty for standard output."),
+            ConfigDirective(
+                "loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice",
+                help: "The least important events that are logged."),
+            ConfigDirective(
+                "always-show-logo", .bool, "no", .atStart, help: "Kept for Redis' files; the banner is always short."),
+            ConfigDirective(
+                "shutdown-on-sigint", .choice(["default", "save", "nosave", "now", "force"]), "default",
+                help: "What SIGINT does; every form syncs the log and stops."),
+            ConfigDirective(
+                "shutdown-on-sigterm", .choice(["default", "save", "nosave", "now", "force"]), "default",
+                help: "What SIGTERM does; every form syncs the log and stops."),
+        ]
+    }
+
+    private static var observing: [ConfigDirective] {
+        [
+            ConfigDirective(
+                "slowlog-log-slower-than", .integer(-1...Int64.max), "10000", unit: "microseconds",
+                help: "Commands that take longer are kept in the slow log; 0 keeps all, -1 none."),
+            ConfigDirective(
+                "slowlog-max-len", .integer(upToLong), "128", unit: "entries", help: "Length of the slow log."),
+            ConfigDirective(
+                "latency-tracking", .bool, "yes", help: "Keep the latencies that INFO latencystats shows."),
+            ConfigDirective(
+                "latency-tracking-info-percentiles", .percentiles, "50 99 99.9", unit: "percent",
+                help: "Percentiles that INFO latencystats shows."),
+        ]
+    }
+
+    /// Settings of Redis that have another meaning here.
+    private static var kept: [ConfigDirective] {
+        [
+            ConfigDirective(
+                "save", .savePoints, "", unit: "seconds, changes",
+                help: "Kept for Redis' files; nothing waits for it, because every write goes to the log."),
+            ConfigDirective(
+                "appendonly", .bool, "yes",
+                help: "Kept for Redis' files; the log is always on, whatever is said here."),
+            ConfigDirective(
+                "maxmemory", .memory(upToLong), "0", unit: "bytes",
+                help: "When tables and caches hold more than this, writes are refused; 0 never. Data lives on disk "
+                    + "and is not counted: use memory for the budget."),
+            ConfigDirective(
+                "maxmemory-policy",
+                .choice([
+                    "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu",
+                    "allkeys-random", "noeviction",
+                ]), "noeviction", help: "Kept for Redis' files; nothing is evicted, data lives on disk."),
+        ]
+    }
+}
