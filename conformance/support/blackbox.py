@@ -27,6 +27,21 @@ def install(*packages):
     subprocess.run([str(ROOT / "conformance/support/install_packages"), *packages], check=True, stdout=sys.stderr)
 
 
+def python_with_clients():
+    """The interpreter of a virtual environment that has the Python packages of requirements.txt."""
+    home = CACHE / "venv"
+    python, mark = home / "bin/python3", home / "requirements.txt"
+    requirements = Path(__file__).resolve().parent / "requirements.txt"
+    if not (mark.exists() and mark.read_text() == requirements.read_text()):
+        if subprocess.run([sys.executable, "-c", "import ensurepip"], stderr=subprocess.DEVNULL).returncode:
+            install("python3-venv")
+        home.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(requirements)], check=True)
+        mark.write_text(requirements.read_text())
+    return str(python)
+
+
 def arguments(description):
     """The options that every suite takes; anything after `--` goes to the server as it stands."""
     parser = argparse.ArgumentParser(description=description, epilog="What follows -- is passed on to the server.")
