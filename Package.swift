@@ -75,10 +75,13 @@ let package = Package(
         .testTarget(
             name: "ValkEngineTests", dependencies: ["ValkEngine", "ValkDisk", "ValkBase", "ValkTestSupport"],
             swiftSettings: strict),
-        .testTarget(name: "ValkRESPTests", dependencies: ["ValkRESP", "ValkBase", "ValkTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "ValkRESPTests", dependencies: ["ValkRESP", "ValkBase", "ValkTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "ValkCommandsTests",
-            dependencies: ["ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "ValkTestSupport"],
+            dependencies: [
+                "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "ValkTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "ValkServerTests",

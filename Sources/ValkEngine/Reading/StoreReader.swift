@@ -87,6 +87,7 @@ package final class StoreReader {
     /// A cursor over the live puts of `lower ..< upper` as of now, own batch included.
     package func cursor(lower: ByteView, upper: ByteView) throws(Interruption) -> StoreCursor {
         StoreCursor(
-            store: store, view: view, maxSequence: visible, lower: lower, upper: upper, batch: batch, mayBlock: mayBlock)
+            store: store, view: view, maxSequence: visible, lower: lower, upper: upper, batch: batch, mayBlock: mayBlock
+        )
     }
 }

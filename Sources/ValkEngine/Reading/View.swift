@@ -38,7 +38,9 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
         memoryCount = sealed.count + 1
         memory = .allocate(capacity: memoryCount)
         memory.initialize(to: Unmanaged.passUnretained(active.sorted))
-        for (i, table) in sealed.enumerated() { (memory + i + 1).initialize(to: Unmanaged.passUnretained(table.sorted)) }
+        for (i, table) in sealed.enumerated() {
+            (memory + i + 1).initialize(to: Unmanaged.passUnretained(table.sorted))
+        }
     }
 
     deinit { memory.deallocate() }

@@ -1,0 +1,1 @@
+package enum TestSeed { package static let value: UInt64 = 42 }
