@@ -1,0 +1,250 @@
+// One change of the store's structure, as the manifest records it. An edit is all or nothing.
+//
+// An edit is a list of items: kind (varint), length (varint), payload. Kinds below 128 must be understood by the reader: an
+// unknown one means that a newer build wrote the store. Kinds from 128 on may be skipped.
+
+import ValkBase
+
+/// What the manifest knows of one table file.
+struct TableRecordItem: Equatable, Sendable {
+    var fileId: UInt64 = 0
+    /// Files of one run have the same run id. Runs order by their position in the bucket, newest first, which is the order
+    /// of descending `sequenceMax`.
+    var runId: UInt64 = 0
+    /// The bucket that houses the run. 0 is the root.
+    var bucketId: UInt64 = 0
+    /// The child slot that the run's range belongs to; 0 while there is only the root.
+    var slot: UInt32 = 0
+    var bytes: UInt64 = 0
+    var entries: UInt64 = 0
+    var tombstones: UInt64 = 0
+    /// Entries whose prior is still unknown; 0 also when they were accounted for later.
+    var unknownPriors: UInt64 = 0
+    var sequenceMin: UInt64 = 0
+    var sequenceMax: UInt64 = 0
+    var expireAtMin: UInt64 = 0
+    var expireAtMax: UInt64 = 0
+    var smallest: [UInt8] = []
+    var largest: [UInt8] = []
+    /// Log segments that the file's pointers lead to, with the bytes of the values there.
+    var segments: [SegmentShare] = []
+}
+
+struct SegmentShare: Equatable, Sendable {
+    var segment: UInt32
+    var bytes: UInt64
+    var count: UInt64
+}
+
+/// Everything before `position` with a sequence of at most `sequence` is in table files.
+struct Checkpoint: Equatable, Sendable {
+    var position: LogPosition = .zero
+    var sequence: UInt64 = 0
+}
+
+/// Settings that a store keeps for life.
+struct StoreIdentity: Equatable, Sendable {
+    var idHigh: UInt64 = 0
+    var idLow: UInt64 = 0
+    /// Child slots of a bucket.
+    var fanOut: UInt32 = 8
+    var countsNamespaces = false
+}
+
+enum EditItem: Equatable, Sendable {
+    case identity(StoreIdentity)
+    case addTable(TableRecordItem)
+    case removeTable(UInt64)
+    /// Every unknown prior in the file has been accounted for.
+    case resolveTable(UInt64)
+    case checkpoint(Checkpoint)
+    /// Counts of one namespace up to the checkpoint; replaces what was known of it.
+    case counts(UInt32, NamespaceCounts)
+    case addRangeTombstone(RangeTombstone)
+    case removeRangeTombstone(UInt64)
+    /// File ids from here on have never been used.
+    case nextFileId(UInt64)
+    case nextRunId(UInt64)
+}
+
+struct VersionEdit: Equatable, Sendable {
+    var items: [EditItem] = []
+
+    // Stored; never renumber.
+    private enum Kind {
+        static let identity: UInt64 = 1
+        static let addTable: UInt64 = 2
+        static let removeTable: UInt64 = 3
+        static let resolveTable: UInt64 = 4
+        static let checkpoint: UInt64 = 5
+        static let counts: UInt64 = 6
+        static let addRangeTombstone: UInt64 = 7
+        static let removeRangeTombstone: UInt64 = 8
+        static let nextFileId: UInt64 = 9
+        static let nextRunId: UInt64 = 10
+        static let skippableMin: UInt64 = 128
+    }
+
+    func encode(into out: inout ByteBuffer) {
+        var payload = ByteBuffer(capacity: 512)
+        for item in items {
+            payload.removeAll()
+            let kind = VersionEdit.encode(item, &payload)
+            out.appendVarint(kind)
+            out.appendVarint(UInt64(payload.count))
+            out.append(payload.view)
+        }
+    }
+
+    private static func encode(_ item: EditItem, _ out: inout ByteBuffer) -> UInt64 {
+        switch item {
+        case .identity(let identity):
+            out.appendFixed(identity.idHigh)
+            out.appendFixed(identity.idLow)
+            out.appendFixed(identity.fanOut)
+            out.append(identity.countsNamespaces ? 1 : 0)
+            return Kind.identity
+        case .addTable(let table):
+            encode(table, &out)
+            return Kind.addTable
+        case .removeTable(let id):
+            out.appendVarint(id)
+            return Kind.removeTable
+        case .resolveTable(let id):
+            out.appendVarint(id)
+            return Kind.resolveTable
+        case .checkpoint(let checkpoint):
+            out.appendFixed(checkpoint.position.rawValue)
+            out.appendFixed(checkpoint.sequence)
+            return Kind.checkpoint
+        case .counts(let namespace, let counts):
+            out.appendFixed(namespace)
+            out.appendFixed(counts.keys)
+            out.appendFixed(counts.expires)
+            out.appendFixed(counts.unknown)
+            return Kind.counts
+        case .addRangeTombstone(let tombstone):
+            out.appendFixed(tombstone.sequence)
+            appendBytes(tombstone.lower, &out)
+            appendBytes(tombstone.upper, &out)
+            return Kind.addRangeTombstone
+        case .removeRangeTombstone(let sequence):
+            out.appendFixed(sequence)
+            return Kind.removeRangeTombstone
+        case .nextFileId(let id):
+            out.appendVarint(id)
+            return Kind.nextFileId
+        case .nextRunId(let id):
+            out.appendVarint(id)
+            return Kind.nextRunId
+        }
+    }
+
+    private static func appendBytes(_ bytes: [UInt8], _ out: inout ByteBuffer) {
+        out.appendVarint(UInt64(bytes.count))
+        out.append(bytes)
+    }
+
+    private static func encode(_ table: TableRecordItem, _ out: inout ByteBuffer) {
+        for value in [
+            table.fileId, table.runId, table.bucketId, UInt64(table.slot), table.bytes, table.entries,
+            table.tombstones, table.unknownPriors, table.sequenceMin, table.sequenceMax, table.expireAtMin,
+            table.expireAtMax,
+        ] {
+            out.appendVarint(value)
+        }
+        appendBytes(table.smallest, &out)
+        appendBytes(table.largest, &out)
+        out.appendVarint(UInt64(table.segments.count))
+        for share in table.segments {
+            out.appendVarint(UInt64(share.segment))
+            out.appendVarint(share.bytes)
+            out.appendVarint(share.count)
+        }
+    }
+
+    // MARK: Decoding
+
+    enum DecodeFault: Error {
+        case damaged
+        /// An item of this kind must be understood and is not.
+        case newer(UInt64)
+    }
+
+    static func decode(_ bytes: ByteView) throws(DecodeFault) -> VersionEdit {
+        var edit = VersionEdit()
+        var reader = ByteReader(bytes)
+        while reader.remaining > 0 {
+            guard let kind = reader.varint(), let length = reader.varint(), length <= UInt64(reader.remaining),
+                let payload = reader.bytes(Int(length))
+            else { throw .damaged }
+            var inner = ByteReader(payload)
+            if kind > Kind.nextRunId {
+                if kind < Kind.skippableMin { throw .newer(kind) }
+                continue
+            }
+            guard let item = decode(kind, &inner) else { throw .damaged }
+            edit.items.append(item)
+        }
+        return edit
+    }
+
+    private static func decode(_ kind: UInt64, _ reader: inout ByteReader) -> EditItem? {
+        switch kind {
+        case Kind.identity:
+            guard let high = reader.fixed(UInt64.self), let low = reader.fixed(UInt64.self),
+                let fanOut = reader.fixed(UInt32.self), let counts = reader.fixed(UInt8.self)
+            else { return nil }
+            return .identity(StoreIdentity(idHigh: high, idLow: low, fanOut: fanOut, countsNamespaces: counts != 0))
+        case Kind.addTable: return decodeTable(&reader).map { .addTable($0) }
+        case Kind.removeTable: return reader.varint().map { .removeTable($0) }
+        case Kind.resolveTable: return reader.varint().map { .resolveTable($0) }
+        case Kind.checkpoint:
+            guard let position = reader.fixed(UInt64.self), let sequence = reader.fixed(UInt64.self) else { return nil }
+            return .checkpoint(Checkpoint(position: LogPosition(rawValue: position), sequence: sequence))
+        case Kind.counts:
+            guard let namespace = reader.fixed(UInt32.self), let keys = reader.fixed(Int64.self),
+                let expires = reader.fixed(Int64.self), let unknown = reader.fixed(Int64.self)
+            else { return nil }
+            return .counts(namespace, NamespaceCounts(keys: keys, expires: expires, unknown: unknown))
+        case Kind.addRangeTombstone:
+            guard let sequence = reader.fixed(UInt64.self), let lower = decodeBytes(&reader),
+                let upper = decodeBytes(&reader)
+            else { return nil }
+            return .addRangeTombstone(RangeTombstone(lower: lower, upper: upper, sequence: sequence))
+        case Kind.removeRangeTombstone: return reader.fixed(UInt64.self).map { .removeRangeTombstone($0) }
+        case Kind.nextFileId: return reader.varint().map { .nextFileId($0) }
+        case Kind.nextRunId: return reader.varint().map { .nextRunId($0) }
+        default: return nil
+        }
+    }
+
+    private static func decodeBytes(_ reader: inout ByteReader) -> [UInt8]? {
+        guard let length = reader.varint(), length <= UInt64(reader.remaining), let bytes = reader.bytes(Int(length))
+        else { return nil }
+        return bytes.array
+    }
+
+    private static func decodeTable(_ reader: inout ByteReader) -> TableRecordItem? {
+        var numbers: [UInt64] = []
+        for _ in 0..<12 {
+            guard let value = reader.varint() else { return nil }
+            numbers.append(value)
+        }
+        guard let smallest = decodeBytes(&reader), let largest = decodeBytes(&reader), let count = reader.varint(),
+            numbers[3] <= UInt64(UInt32.max), count <= UInt64(reader.remaining)
+        else { return nil }
+        var table = TableRecordItem(
+            fileId: numbers[0], runId: numbers[1], bucketId: numbers[2], slot: UInt32(numbers[3]), bytes: numbers[4],
+            entries: numbers[5], tombstones: numbers[6], unknownPriors: numbers[7], sequenceMin: numbers[8],
+            sequenceMax: numbers[9], expireAtMin: numbers[10], expireAtMax: numbers[11], smallest: smallest,
+            largest: largest)
+        for _ in 0..<count {
+            guard let segment = reader.varint(), segment <= UInt64(UInt32.max), let bytes = reader.varint(),
+                let entries = reader.varint()
+            else { return nil }
+            table.segments.append(SegmentShare(segment: UInt32(segment), bytes: bytes, count: entries))
+        }
+        return table
+    }
+}

@@ -1,1 +1,0 @@
-package enum TestSeed { package static let value: UInt64 = 42 }
