@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -267,4 +269,21 @@ int valk_format_double(double value, char *buffer, size_t capacity) {
         return snprintf(buffer, capacity, "%lld", (long long)value);
     }
     return snprintf(buffer, capacity, "%.17g", value);
+}
+
+// MARK: Process.
+
+uint64_t valk_heap_bytes(void) {
+    struct mallinfo2 info = mallinfo2();
+    return (uint64_t)info.uordblks + (uint64_t)info.hblkhd;
+}
+
+void valk_release_free_memory(void) { malloc_trim(0); }
+
+int valk_cpu_times(int children, uint64_t *user_us, uint64_t *system_us) {
+    struct rusage usage;
+    if (getrusage(children ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage) != 0) return -errno;
+    *user_us = (uint64_t)usage.ru_utime.tv_sec * 1000000u + (uint64_t)usage.ru_utime.tv_usec;
+    *system_us = (uint64_t)usage.ru_stime.tv_sec * 1000000u + (uint64_t)usage.ru_stime.tv_usec;
+    return 0;
 }

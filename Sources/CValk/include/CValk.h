@@ -101,6 +101,14 @@ void valk_drop_cache(int fd, int64_t offset, int64_t length);
 // MARK: Threads.
 void valk_set_thread_name(const char *name);
 
+// MARK: Process.
+/// Bytes that the program holds from the C heap.
+uint64_t valk_heap_bytes(void);
+/// Hands free heap memory back to the system.
+void valk_release_free_memory(void);
+/// CPU time of this process, or of its children that have ended, in microseconds. 0 or -errno.
+int valk_cpu_times(int children, uint64_t *user_us, uint64_t *system_us);
+
 // MARK: Numbers as text, with Redis's rules.
 /// Parses a whole long double (no leading or trailing space, no nan). Returns false when it is not one.
 bool valk_parse_long_double(const char *bytes, size_t length, void *out16);
