@@ -24,7 +24,7 @@ VALK = ROOT / ".build/release/valk-server"
 
 def install(*packages):
     """Installs the Debian packages that are missing; fails loudly when that cannot be done."""
-    subprocess.run([str(ROOT / "conformance/support/install_packages"), *packages], check=True, stdout=sys.stderr)
+    subprocess.run([str(ROOT / "scripts/install-packages"), *packages], check=True, stdout=sys.stderr)
 
 
 def python_with_clients():
