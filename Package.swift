@@ -85,7 +85,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ValkServerTests",
-            dependencies: ["ValkServer", "ValkCommands", "ValkRESP", "ValkBase", "ValkTestSupport"],
+            dependencies: [
+                "ValkServer", "ValkCommands", "ValkRESP", "ValkBase", "ValkTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]

@@ -1,6 +1,7 @@
 // The slow log keeps the newest commands, shortened, without secrets; the server's log keeps an event on one line.
 
 import Glibc
+import Logging
 import Testing
 import ValkBase
 import ValkRESP
