@@ -7,9 +7,6 @@ import ValkBase
 package struct TestSeed: Sendable {
     package let value: UInt64
 
-    /// One seed for the whole run, for tests that need no more.
-    package static let value = TestSeed("whole run").value
-
     /// `test` names the test in the printed line.
     package init(_ test: String) {
         if let text = getenv("VALK_SEED"), let given = UInt64(String(cString: text)) {

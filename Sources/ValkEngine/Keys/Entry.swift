@@ -35,7 +35,7 @@ package struct ValuePointer: Equatable, Sendable {
     package var offset: UInt32
     /// Bytes of the value (not of the record).
     package var length: UInt32
-    /// CRC32C of the value bytes.
+    /// CRC32C of the value record that `offset` names (key, value and the facts beside them).
     package var crc: UInt32
 
     @inlinable

@@ -25,7 +25,7 @@ import ValkTestSupport
 
     /// Simulates a long load: each byte is rewritten a logarithmic number of times and runs stay few.
     @Test func keepsRunsFewAndRewritesLogarithmic() {
-        var random = SeededRandom(seed: TestSeed.value)
+        var random = TestSeed("MergePicker").random
         var sizes: [Int] = []
         var written = 0
         var flushed = 0

@@ -23,7 +23,7 @@ private struct Version: Equatable {
     /// Inserts random versions and compares point reads at random sequences and both walks with a dictionary.
     @Test(arguments: 0..<8)
     func agreesWithModel(round: Int) throws {
-        let seed = TestSeed.value &+ UInt64(round)
+        let seed = TestSeed("SortedTable").value &+ UInt64(round)
         var random = SeededRandom(seed: seed)
         let table = SortedTable(pool: ChunkPool(idleChunksMax: 4))
         var model: [[UInt8]: [Version]] = [:]

@@ -1,0 +1,95 @@
+// Open files of segments, for reading values. Bounded: a table of slots in which a segment's file may be replaced by
+// another's; whoever still reads holds the file alive.
+//
+// A look-up takes one of 64 short locks (never held during a system call, except to open a file that is not open, which
+// only threads that may block do). A segment's number is known here as long as the segment exists.
+
+import Glibc
+import ValkBase
+import ValkDisk
+
+final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` are guarded by the locks beside them.
+    private struct Slot {
+        var segment: UInt32 = 0
+        var file: (any DiskFile)?
+    }
+    private let disk: any Disk
+    private let directory: String
+    private let slots: UnsafeMutablePointer<Slot>
+    private let locks: [Lock]
+    private let catalogLock = Lock()
+    private var generations: [UInt32: UInt32] = [:]
+
+    /// A power of two; at most this many files are open for reading.
+    static let slotCount = 1024
+    private static let lockCount = 64
+
+    init(disk: any Disk, directory: String) {
+        self.disk = disk
+        self.directory = directory
+        slots = .allocate(capacity: SegmentFiles.slotCount)
+        slots.initialize(repeating: Slot(), count: SegmentFiles.slotCount)
+        locks = (0..<SegmentFiles.lockCount).map { _ in Lock() }
+    }
+
+    deinit {
+        slots.deinitialize(count: SegmentFiles.slotCount)
+        slots.deallocate()
+    }
+
+    /// Makes a segment known; `file` is kept for reading when it is given.
+    func insert(_ segment: UInt32, generation: UInt32, file: (any DiskFile)?) {
+        catalogLock.withLock { generations[segment] = generation }
+        if let file { place(segment, file) }
+    }
+
+    /// Forgets a segment and returns its generation. Its file is closed when the last reader lets go.
+    func remove(_ segment: UInt32) -> UInt32 {
+        let generation = catalogLock.withLock { generations.removeValue(forKey: segment) ?? 0 }
+        let index = Int(segment) & (SegmentFiles.slotCount - 1)
+        let lock = locks[index & (SegmentFiles.lockCount - 1)]
+        lock.lock()
+        if slots[index].segment == segment { slots[index] = Slot() }
+        lock.unlock()
+        return generation
+    }
+
+    /// Numbers of all segments, in order.
+    var segments: [UInt32] { catalogLock.withLock { generations.keys.sorted() } }
+
+    func path(_ segment: UInt32) -> String {
+        let generation = catalogLock.withLock { generations[segment] ?? 0 }
+        return directory + "/" + LogFormat.segmentName(segment, generation: generation)
+    }
+
+    /// The open file of a segment; nil when it is not open and `mayBlock` is false.
+    @inline(__always)  // One call site, in the read path.
+    func file(_ segment: UInt32, mayBlock: Bool) throws(DiskError) -> (any DiskFile)? {
+        let index = Int(segment) & (SegmentFiles.slotCount - 1)
+        let lock = locks[index & (SegmentFiles.lockCount - 1)]
+        lock.lock()
+        if slots[index].segment == segment, let file = slots[index].file {
+            lock.unlock()
+            return file
+        }
+        lock.unlock()
+        return mayBlock ? try openFile(segment) : nil
+    }
+
+    @inline(never)
+    private func openFile(_ segment: UInt32) throws(DiskError) -> any DiskFile {
+        let file = try disk.open(path(segment), .readOnly)
+        place(segment, file)
+        return file
+    }
+
+    private func place(_ segment: UInt32, _ file: any DiskFile) {
+        let index = Int(segment) & (SegmentFiles.slotCount - 1)
+        let lock = locks[index & (SegmentFiles.lockCount - 1)]
+        lock.lock()
+        let old = slots[index]
+        slots[index] = Slot(segment: segment, file: file)
+        lock.unlock()
+        withExtendedLifetime(old) {}
+    }
+}
