@@ -167,9 +167,13 @@ class Server:
             except (OSError, EOFError):
                 pass
             except ReplyError as error:
+                if str(error).startswith("NOAUTH"):
+                    return time.monotonic() - begun
                 if not str(error).startswith("LOADING"):
+                    self.stop()
                     raise
             time.sleep(0.01)
+        self.stop()
         raise RuntimeError(f"no PONG within {patience} s\n{self.log_tail()}")
 
     def kill(self):
