@@ -1,0 +1,307 @@
+"""Random command sequences sent to two servers at once; every reply must be the same.
+
+Only commands with one right answer are drawn. A failing sequence is shrunk by leaving out steps as
+long as the servers still disagree, then printed in the notation of the case files. The seed decides
+everything: SEED 0 chooses one and prints it. Sequence i of a run uses the seed `SEED:i`.
+"""
+
+import random
+import time
+
+from .resp import BadReply, Closed, Connection, Reply, Timeout, encode, quote, show
+from .servers import CannotStart, Server
+
+KEYS = [b"a", b"b", b"c", b"d", b"key:1", b"key:2", b"key:10", b"", b"\x00\r\n", b"\xff\xfe"]
+NUMBERS = [b"0", b"1", b"-1", b"10", b"-10", b"100", b"9223372036854775807", b"-9223372036854775808",
+           b"9223372036854775808", b"4611686018427387904", b"-9223372036854775807"]
+FLOATS = [b"0.1", b"-2.5", b"1e3", b"3.0", b"1e-5", b"1000000.5", b"-0.25", b"abc", b"", b"12345678.125"]
+VALUES = [b"", b"x", b"hello", b"hello world", b"007", b"3.25", b" 1", b"\x00\xff\r\n", b"v" * 44, b"w" * 45, b"z" * 3000]
+OFFSETS = [b"0", b"1", b"-1", b"2", b"5", b"-3", b"10", b"-100", b"100", b"abc", b"43", b"9223372036854775807"]
+PATTERNS = [b"*", b"key:*", b"key:?", b"[ab]", b"[^a]", b"k*1", b"a", b"\xff*", b"\\*", b"?", b"*:*0"]
+# Times of expiry lie far ahead or far back, so that no reply depends on when it is asked.
+SECONDS_AT = [b"33177117420", b"33177117421", b"33177110000", b"1", b"0", b"-5", b"abc", b"9223372036854775807"]
+MILLISECONDS_AT = [b"33177117420123", b"33177117420124", b"33177117420999", b"1", b"0", b"-1", b"x"]
+DATABASES = [b"0", b"0", b"0", b"1", b"2", b"15", b"16", b"-1", b"x"]
+CONNECTIONS = ("main", "main", "main", "other")
+
+
+class Draw:
+    """Draws commands from one random source."""
+
+    def __init__(self, source):
+        self.random = source
+
+    def one(self, choices):
+        return self.random.choice(choices)
+
+    def key(self):
+        return self.one(KEYS)
+
+    def value(self):
+        return self.one(VALUES + NUMBERS)
+
+    def keys(self, low=1, high=4):
+        return [self.key() for _ in range(self.random.randint(low, high))]
+
+    def pairs(self):
+        return [part for _ in range(self.random.randint(1, 3)) for part in (self.key(), self.value())]
+
+    def expiry_options(self):
+        return self.one([[], [], [], [b"NX"], [b"XX"], [b"GT"], [b"LT"], [b"XX", b"GT"], [b"NX", b"LT"], [b"FOO"]])
+
+    def set_options(self):
+        out = []
+        for chance, choices in ((0.3, [[b"NX"], [b"XX"]]), (0.25, [[b"GET"]]),
+                                (0.4, [[b"EXAT", self.one(SECONDS_AT)], [b"PXAT", self.one(MILLISECONDS_AT)],
+                                       [b"KEEPTTL"], [b"EX", b"0"], [b"PX", b"-1"], [b"EX", b"100000000"]]),
+                                (0.03, [[b"FOO"], [b"EX"], [b"NX", b"XX"]])):
+            if self.random.random() < chance:
+                out.append(self.one(choices))
+        self.random.shuffle(out)
+        return [word for part in out for word in part]
+
+    def command(self):
+        name, draw = self.one(COMMANDS)
+        words = [name] + draw(self)
+        if len(words) > 1 and self.random.random() < 0.02:
+            words = words[:-1] if self.random.random() < 0.5 else words + [b"extra"]
+        return words
+
+
+def _entry(name, draw, weight=1):
+    return [(name.encode(), draw)] * weight
+
+
+COMMANDS = sum([
+    _entry("SET", lambda d: [d.key(), d.value()] + d.set_options(), 8),
+    _entry("GET", lambda d: [d.key()], 5),
+    _entry("GETSET", lambda d: [d.key(), d.value()]),
+    _entry("GETDEL", lambda d: [d.key()]),
+    _entry("GETEX", lambda d: [d.key()] + d.one([[], [b"PERSIST"], [b"EXAT", d.one(SECONDS_AT)],
+                                                 [b"PXAT", d.one(MILLISECONDS_AT)], [b"EX", b"0"], [b"FOO"]]), 2),
+    _entry("SETNX", lambda d: [d.key(), d.value()], 2),
+    _entry("SETEX", lambda d: [d.key(), d.one([b"100000000", b"0", b"-1", b"abc"]), d.value()]),
+    _entry("PSETEX", lambda d: [d.key(), d.one([b"100000000000", b"0", b"-1", b"abc"]), d.value()]),
+    _entry("MGET", lambda d: d.keys(), 2),
+    _entry("MSET", lambda d: d.pairs(), 2),
+    _entry("MSETNX", lambda d: d.pairs(), 2),
+    _entry("APPEND", lambda d: [d.key(), d.value()], 3),
+    _entry("STRLEN", lambda d: [d.key()]),
+    _entry("GETRANGE", lambda d: [d.key(), d.one(OFFSETS), d.one(OFFSETS)], 3),
+    _entry("SUBSTR", lambda d: [d.key(), d.one(OFFSETS), d.one(OFFSETS)]),
+    _entry("SETRANGE", lambda d: [d.key(), d.one(OFFSETS), d.value()], 3),
+    _entry("INCR", lambda d: [d.key()], 2),
+    _entry("DECR", lambda d: [d.key()], 2),
+    _entry("INCRBY", lambda d: [d.key(), d.one(NUMBERS + [b"x", b"1.5"])], 3),
+    _entry("DECRBY", lambda d: [d.key(), d.one(NUMBERS + [b"x"])], 3),
+    _entry("INCRBYFLOAT", lambda d: [d.key(), d.one(FLOATS)], 3),
+    _entry("LCS", lambda d: [d.key(), d.key()] + d.one([[], [b"LEN"], [b"IDX"], [b"IDX", b"WITHMATCHLEN"],
+                                                        [b"IDX", b"MINMATCHLEN", b"2"], [b"LEN", b"IDX"]])),
+    _entry("DEL", lambda d: d.keys(), 2),
+    _entry("UNLINK", lambda d: d.keys()),
+    _entry("EXISTS", lambda d: d.keys(), 2),
+    _entry("TOUCH", lambda d: d.keys()),
+    _entry("TYPE", lambda d: [d.key()]),
+    _entry("DBSIZE", lambda d: [], 2),
+    _entry("KEYS", lambda d: [d.one(PATTERNS)], 2),
+    _entry("SCAN", lambda d: [b"0", b"COUNT", b"1000"] + d.one([[], [b"MATCH", d.one(PATTERNS)], [b"TYPE", b"string"],
+                                                                [b"TYPE", b"list"]])),
+    _entry("RENAME", lambda d: [d.key(), d.key()], 2),
+    _entry("RENAMENX", lambda d: [d.key(), d.key()], 2),
+    _entry("COPY", lambda d: [d.key(), d.key()] + d.one([[], [b"REPLACE"], [b"DB", d.one(DATABASES)],
+                                                         [b"DB", d.one(DATABASES), b"REPLACE"]]), 2),
+    _entry("MOVE", lambda d: [d.key(), d.one(DATABASES)], 2),
+    _entry("SELECT", lambda d: [d.one(DATABASES)]),
+    _entry("SWAPDB", lambda d: [d.one(DATABASES), d.one(DATABASES)]),
+    _entry("FLUSHDB", lambda d: d.one([[], [b"ASYNC"], [b"SYNC"]])),
+    _entry("FLUSHALL", lambda d: []),
+    _entry("EXPIREAT", lambda d: [d.key(), d.one(SECONDS_AT)] + d.expiry_options(), 3),
+    _entry("PEXPIREAT", lambda d: [d.key(), d.one(MILLISECONDS_AT)] + d.expiry_options(), 3),
+    _entry("EXPIRE", lambda d: [d.key(), d.one([b"100000000", b"200000000", b"0", b"-1", b"x", b"9223372036854775807"])]
+           + d.expiry_options(), 2),
+    _entry("PEXPIRE", lambda d: [d.key(), d.one([b"100000000000", b"-1", b"x"])] + d.expiry_options()),
+    _entry("EXPIRETIME", lambda d: [d.key()], 2),
+    _entry("PEXPIRETIME", lambda d: [d.key()], 2),
+    _entry("TTL", lambda d: [d.key()], 2),
+    _entry("PTTL", lambda d: [d.key()]),
+    _entry("PERSIST", lambda d: [d.key()], 2),
+    _entry("MULTI", lambda d: [], 3),
+    _entry("EXEC", lambda d: [], 4),
+    _entry("DISCARD", lambda d: []),
+    _entry("WATCH", lambda d: d.keys(1, 2), 2),
+    _entry("UNWATCH", lambda d: []),
+    _entry("PING", lambda d: d.one([[], [d.value()]])),
+    _entry("ECHO", lambda d: [d.value()]),
+    _entry("RESET", lambda d: []),
+    _entry("NOSUCH", lambda d: [d.value()]),
+    _entry("OBJECT", lambda d: [b"REFCOUNT", d.key()]),
+], [])
+
+# Redis keeps a key that is set with a past EXAT until somebody looks; counting commands first make it look.
+LOOK = [b"EXISTS"] + KEYS
+LOOKING = (b"DBSIZE", b"KEYS", b"SCAN", b"FLUSHDB", b"RENAME", b"WATCH", b"SWAPDB")
+CLOCKED = (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"EXEC")
+
+
+def sequence(seed, length):
+    draw = Draw(random.Random(seed))
+    steps = []
+    for _ in range(length):
+        words = draw.command()
+        connection = draw.one(CONNECTIONS)
+        if words[0] in LOOKING:
+            steps.append((connection, LOOK))
+        steps.append((connection, words))
+    return steps
+
+
+def alike(left, right, command):
+    """Whether two replies say the same; sets and maps in any order, remaining times within a second."""
+    if left.kind != right.kind:
+        return False
+    if left.kind == "array":
+        if len(left.value) != len(right.value):
+            return False
+        if command == b"KEYS":
+            return sorted(r.value for r in left.value) == sorted(r.value for r in right.value)
+        if command == b"SCAN" and len(left.value) == 2 and left.value[1].kind == "array":
+            return left.value[0] == right.value[0] and alike(left.value[1], right.value[1], b"KEYS")
+        if command == b"EXEC":
+            return all(alike(a, b, b"EXEC") or alike_anyway(a, b) for a, b in zip(left.value, right.value))
+        return left == right
+    if left.kind == "int" and command in CLOCKED and left.value > 1000000:
+        return abs(left.value - right.value) <= (2 if left.value < 10 ** 11 and command != b"PTTL" else 2000)
+    return left == right
+
+
+def alike_anyway(left, right):
+    """Inside EXEC nobody knows which command an element belongs to: try what may differ in order."""
+    return alike(left, right, b"KEYS") if _strings(left) and _strings(right) else alike(left, right, b"SCAN")
+
+
+def _strings(reply):
+    return reply.kind == "array" and all(item.kind == "bulk" for item in reply.value)
+
+
+class Pair:
+    """The same steps on both servers."""
+
+    def __init__(self, first, second, protocol):
+        self.servers, self.protocol = (first, second), protocol
+        self.connections = {}
+
+    def connection(self, index, name):
+        key = (index, name)
+        if key not in self.connections:
+            connection = Connection(self.servers[index].host, self.servers[index].port)
+            if self.protocol == 3:
+                connection.call("HELLO", "3")
+            self.connections[key] = connection
+        return self.connections[key]
+
+    def close(self):
+        for connection in self.connections.values():
+            connection.close()
+        self.connections = {}
+
+    def answer(self, index, name, words):
+        try:
+            connection = self.connection(index, name)
+            connection.send(encode(words))
+            return connection.read()
+        except (Closed, Timeout, BadReply, OSError) as error:
+            return Reply("failure", "%s: %s" % (type(error).__name__, error))
+
+    def run(self, steps):
+        """None when both agree throughout, else (index of the step, reply, reply)."""
+        self.close()
+        for index in (0, 1):
+            reply = self.answer(index, "control", [b"FLUSHALL"])
+            if reply.kind != "simple":
+                return 0, reply, reply
+        try:
+            for number, (name, words) in enumerate(steps):
+                left = self.answer(0, name, words)
+                right = self.answer(1, name, words)
+                if left.kind == "failure" or right.kind == "failure" or not alike(left, right, words[0]):
+                    return number, left, right
+        finally:
+            self.close()
+        return None
+
+
+def shrink(pair, steps, seconds=20.0):
+    """A shorter sequence on which the servers still disagree."""
+    found = pair.run(steps)
+    if found is None:
+        return steps
+    steps = steps[:found[0] + 1]
+    deadline = time.monotonic() + seconds
+    size = max(1, len(steps) // 2)
+    while time.monotonic() < deadline:
+        start, smaller = 0, False
+        while start < len(steps) and time.monotonic() < deadline:
+            candidate = steps[:start] + steps[start + size:]
+            found = pair.run(candidate) if candidate else None
+            if found is not None:
+                steps, smaller = candidate[:found[0] + 1], True
+            else:
+                start += size
+        if size == 1 and not smaller:
+            break
+        size = max(1, size // 2)
+    return steps
+
+
+def _describe(reply):
+    return reply.value if reply.kind == "failure" else show(reply)
+
+
+def print_difference(pair, steps):
+    print("after shrinking, %d steps:" % len(steps))
+    for name, words in steps:
+        print("%s> %s" % ("" if name == "main" else name, " ".join(
+            w.decode() if w and all(33 <= b < 127 and b not in b'"\\' for b in w) else quote(w) for w in words)))
+    found = pair.run(steps)
+    if found is None:
+        print("(they agree when asked once more: the difference depends on time)")
+        return
+    print("server under test: %s" % _describe(found[1]))
+    print("redis-server:      %s" % _describe(found[2]), flush=True)
+
+
+def main(target, redis_binary, seed, count, length=60):
+    seed, count = int(seed), int(count)
+    if seed == 0:
+        seed = random.SystemRandom().randint(1, 2 ** 31)
+    print("seed %d, %d sequences of %d commands" % (seed, count, length))
+    try:
+        redis = Server(redis_binary)
+    except CannotStart as error:
+        print(error)
+        return 2
+    passed = failed = commands = 0
+    started = time.monotonic()
+    try:
+        for number in range(count):
+            pair = Pair(target, redis, 2 + number % 2)
+            steps = sequence("%d:%d" % (seed, number), length)
+            commands += len(steps)
+            if pair.run(steps) is None:
+                passed += 1
+                continue
+            failed += 1
+            print("\nDIFFERENT: sequence %d of seed %d, RESP%d" % (number, seed, pair.protocol))
+            print_difference(pair, shrink(pair, steps))
+            if not target.alive():
+                print("the server under test died; its last words:\n%s" % target.output())
+                break
+            if failed >= 10:
+                print("stopping after ten different sequences")
+                break
+    finally:
+        redis.stop()
+    print("%d commands in %.1f s; repeat with --differential %d %d" % (
+        commands, time.monotonic() - started, seed, count))
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
