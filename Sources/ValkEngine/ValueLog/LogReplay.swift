@@ -177,24 +177,18 @@ package struct LogReplay {
         _ all: [(number: UInt32, generation: UInt32)], _ end: LogPosition, _ floor: LogPosition, _ stop: Stop?
     ) throws(StoreError) {
         var cutBytes = 0
-        let generation = all.first { $0.number == end.segment }?.generation ?? 0
-        let path = directory + "/" + LogFormat.segmentName(end.segment, generation: generation)
-        if floor > end {
-            throw corruption(
-                "log ends here, but it was durable up to \(floor)\(stop.map { ": " + $0.reason } ?? "")",
-                stop?.path ?? path, stop?.offset ?? Int(end.offset))
-        }
+        let (path, offset) = place(of: end, all, stop)
+        let reason = stop.map { ": " + $0.reason } ?? ""
+        if floor > end { throw corruption("log ends here, but it was durable up to \(floor)\(reason)", path, offset) }
         for segment in all where segment.number >= end.segment {
             let reader = try open(segment)
             var at = LogFormat.segmentHeaderBytes
             if segment.number == end.segment { at = max(at, Int(end.offset)) }
             while let header = try reader.nextHeader(from: at) {
                 if header.syncedUpTo > end {
-                    let place = stop?.path ?? path
                     throw corruption(
-                        "log is damaged here\(stop.map { ": " + $0.reason } ?? ""); "
-                            + "a later frame shows that it was durable up to \(header.syncedUpTo)",
-                        place, stop?.offset ?? Int(end.offset))
+                        "log is damaged here\(reason); a later frame shows that it was durable up to \(header.syncedUpTo)",
+                        path, offset)
                 }
                 cutBytes += min(Int(header.frameBytes), reader.size - Int(header.position.offset))
                 at = Int(header.position.offset) + LogFormat.frameHeaderBytes
@@ -204,8 +198,18 @@ package struct LogReplay {
             report.tornTail = TornTail(path: stop.path, offset: stop.offset, bytes: cutBytes, reason: stop.reason)
         } else if cutBytes > 0 {
             report.tornTail = TornTail(
-                path: path, offset: Int(end.offset), bytes: cutBytes, reason: "a write before later ones is missing")
+                path: path, offset: offset, bytes: cutBytes, reason: "a write before later ones is missing")
         }
+    }
+
+    /// The file and offset at which the frame behind `end` was looked for.
+    private func place(
+        of end: LogPosition, _ all: [(number: UInt32, generation: UInt32)], _ stop: Stop?
+    ) -> (String, Int) {
+        if let stop { return (stop.path, stop.offset) }
+        let segment = all.first { $0.number >= end.segment } ?? (end.segment, 0)
+        let offset = segment.number == end.segment ? Int(end.offset) : LogFormat.segmentHeaderBytes
+        return (directory + "/" + LogFormat.segmentName(segment.number, generation: segment.generation), offset)
     }
 
     private mutating func finish(

@@ -25,7 +25,9 @@ extension ValueLog {
         } else {
             try writePending()
         }
-        return acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue
+        if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
+        if isStopped.load(ordering: .acquiring) { throw .writesStopped }
+        return false
     }
 
     /// As `flush`, and waits until `position` is acknowledged. For workers.

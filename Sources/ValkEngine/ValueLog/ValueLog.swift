@@ -184,9 +184,10 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
             let header = state.pointee.open == nil ? LogFormat.frameHeaderBytes : 0
             if state.pointee.used + header + bytes + 8 + keptFree <= state.pointee.segment.capacity { return }
             let capacity = LogFormat.segmentHeaderBytes + LogFormat.frameHeaderBytes + bytes + 8
-            if state.pointee.lacksSpace && (state.pointee.prepared.first?.capacity ?? 0) < capacity {
-                if options.usesThreads { throw .noSpace }  // The upkeep thread tries again once a second.
-                state.pointee.lacksSpace = false
+            if state.pointee.lacksSpace && options.usesThreads
+                && (state.pointee.prepared.first?.capacity ?? 0) < capacity
+            {
+                throw .noSpace  // The upkeep thread tries again once a second.
             }
             if let next = state.pointee.prepared.first, next.capacity >= capacity {
                 state.pointee.closeFrame()

@@ -174,7 +174,7 @@ import ValkTestSupport
                 _ = try fixture.log.flush(upTo: added.position)
             }
             try fixture.log.sync()
-            for segment in retired..<checkpoint.segment { fixture.log.retire(segment) }
+            for segment in retired..<max(retired, checkpoint.segment) { fixture.log.retire(segment) }
             retired = max(retired, checkpoint.segment)
         }
         #expect(fixture.log.statistics.segmentsRecycled > 15)

@@ -1,0 +1,216 @@
+// The log with its threads: group commit, hand-over, waiting, and what happens when the disk fails or is full.
+
+import Glibc
+import Synchronization
+import Testing
+import ValkBase
+import ValkDisk
+import ValkTestSupport
+
+@testable import ValkEngine
+
+/// Adds from several threads; the commit lock orders them.
+private final class Writers: @unchecked Sendable {  // Guarded by the log's commit lock.
+    let fixture: LogFixture
+    var records: [Written] = []
+    init(_ fixture: LogFixture) { self.fixture = fixture }
+}
+
+@Suite struct LogThreadTests {
+    private static func options(_ policy: SyncPolicy, segmentBytes: Int = 1 << 20) -> LogOptions {
+        var options = LogOptions()
+        options.segmentBytes = segmentBytes
+        options.policy = policy
+        options.syncIntervalMilliseconds = 5
+        return options
+    }
+
+    /// Several threads add batches of their own and wait for each; everything is there afterwards, batches whole and each
+    /// thread's in its order.
+    @Test(arguments: [SyncPolicy.always, .everySecond, .no])
+    func severalThreadsCommit(policy: SyncPolicy) throws {
+        let folder = TemporaryFolder()
+        let disk = PosixDisk()
+        let directory = folder.file("log")
+        let log = try ValueLog(
+            disk: disk, directory: directory, storeId: testStore, options: LogThreadTests.options(policy))
+        let sequence = Atomic<UInt64>(0)
+        let rounds = 200
+        let threads = (0..<4).map { thread in
+            PThread(name: "writer") {
+                for round in 0..<rounds {
+                    let key = Array("t\(thread).\(round)".utf8)
+                    let value = [UInt8](repeating: UInt8(thread), count: 100 + round * 30)
+                    log.commitLock.lock()
+                    let position: LogPosition
+                    do {
+                        try log.reserve(3 * 20_000, mayBlock: true)
+                        for part in 0..<3 {
+                            let next = sequence.wrappingAdd(1, ordering: .relaxed).newValue
+                            key.withView { key in
+                                value.withView { value in
+                                    _ = log.add(
+                                        .put, flags: [], tag: UInt8(part), expireAt: 0, sequence: next, key: key,
+                                        value: value, isSeparated: part == 1)
+                                }
+                            }
+                        }
+                        position = log.endBatch()
+                        log.commitLock.unlock()
+                        try log.waitUntilAcknowledged(position)
+                    } catch {
+                        log.commitLock.unlock()
+                        Issue.record("thread \(thread) round \(round): \(error)")
+                        return
+                    }
+                    if log.acknowledged < position { Issue.record("not acknowledged") }
+                    if policy == .always && log.durable < position { Issue.record("not durable") }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        let statistics = log.statistics
+        try log.close()
+        let (records, report) = try LogFixture.replay(disk, directory)
+        #expect(records.count == 4 * rounds * 3)
+        #expect(report.tornTail == nil)
+        var next = [Int](repeating: 0, count: 4)
+        for (index, record) in records.enumerated() {
+            #expect(record.endsBatch == (index % 3 == 2))
+            let thread = Int(record.value[0])
+            #expect(record.key == Array("t\(thread).\(next[thread] / 3)".utf8))
+            next[thread] += 1
+        }
+        if policy == .always { #expect(statistics.syncs <= statistics.framesWritten + 10) }
+    }
+
+    @Test func alwaysAnswersLaterAndTellsTheObservers() throws {
+        let disk = SimulatedDisk()
+        let fixture = try LogFixture(disk, "/log", options: LogThreadTests.options(.always))
+        let lock = Lock()
+        let changed = Condition()
+        nonisolated(unsafe) var wakes = 0
+        fixture.log.addObserver {
+            lock.withLock {
+                wakes += 1
+                changed.signal()
+            }
+        }
+        let added = try fixture.add([.put("a", "1")])
+        if try !fixture.log.flush(upTo: added.position) {
+            lock.withLock {
+                while fixture.log.acknowledged < added.position { changed.wait(lock) }
+            }
+            #expect(lock.withLock { wakes } > 0)
+        }
+        #expect(fixture.log.durable >= added.position)
+        fixture.log.setPolicy(.no)
+        let later = try fixture.add([.put("b", "1")])
+        try fixture.log.waitUntilAcknowledged(later.position)
+        #expect(fixture.log.written >= later.position)
+        try fixture.log.close()
+    }
+
+    @Test(arguments: [SyncPolicy.always, .everySecond], [DiskOperation.write, .sync])
+    func aFailureStopsWritingForGood(policy: SyncPolicy, operation: DiskOperation) throws {
+        let disk = FaultyDisk(SimulatedDisk())
+        let fixture = try LogFixture(disk, "/log", options: LogThreadTests.options(policy))
+        let first = try fixture.add([.put("a", "1"), .put("big", bytes: 2000, isSeparated: true)])
+        try fixture.log.waitUntilAcknowledged(first.position)
+        disk.add(FaultRule([operation], suffix: ".vseg", .io))
+        var reached = LogPosition.zero
+        do {
+            while true {
+                let added = try fixture.add([.put("b", bytes: 500, isSeparated: false)])
+                try fixture.log.waitUntilAcknowledged(added.position)
+                reached = added.position
+            }
+        } catch {
+            #expect(error as? Interruption == .writesStopped)
+        }
+        #expect(fixture.log.acknowledged >= reached)
+        #expect(fixture.log.stopReason?.path.hasSuffix(".vseg") == true)
+        #expect(fixture.events.stops.count == 1)
+        let acknowledged = fixture.log.acknowledged
+        disk.removeRules()
+        #expect(throws: Interruption.writesStopped) { try fixture.add([.put("c", "1")]) }
+        #expect(throws: Interruption.writesStopped) { try fixture.log.sync() }
+        #expect(throws: Interruption.writesStopped) { try fixture.log.flush(upTo: LogPosition(rawValue: .max)) }
+        #expect(fixture.log.acknowledged == acknowledged)
+        // Reads go on.
+        #expect(try fixture.read(first.pointers[1], key: Array("big".utf8)) == first.records[1].value)
+        #expect(throws: Interruption.writesStopped) { try fixture.log.close() }
+    }
+
+    @Test func aFullDiskRefusesWritesKeepsRoomForDeletesAndRecovers() throws {
+        let disk = SimulatedDisk()
+        var options = LogFixture.quiet()
+        options.urgentBytes = 8 << 10
+        let fixture = try LogFixture(disk, "/log", options: options)
+        disk.capacityBytes = 200 << 10
+        var added: [Written] = []
+        #expect(throws: Interruption.noSpace) {
+            while true {
+                let batch = try fixture.add([.put("k", bytes: 3000, isSeparated: false)])
+                added += batch.records
+                _ = try fixture.log.flush(upTo: batch.position)
+            }
+        }
+        #expect(fixture.events.spaceEvents == ["out"])
+        added += try fixture.add([.delete("k")], isUrgent: true).records
+        disk.capacityBytes = 400 << 10
+        added += try fixture.add([.put("k", bytes: 3000, isSeparated: false)]).records
+        #expect(fixture.events.spaceEvents == ["out", "back"])
+        try fixture.log.close()
+        #expect(try LogFixture.replay(disk, "/log").records == added)
+    }
+
+    @Test func aLoopIsNotMadeToWaitForASegment() throws {
+        let disk = SimulatedDisk()
+        let fixture = try LogFixture(disk, "/log", options: LogThreadTests.options(.no, segmentBytes: 64 << 10))
+        var refused = 0
+        var expected: [Written] = []
+        for i in 0..<200 {
+            let record = Written.put("k\(i)", bytes: 20_000, isSeparated: false)
+            do {
+                expected += try fixture.add([record], mayBlock: false).records
+            } catch {
+                #expect(error as? Interruption == .wouldBlock)
+                refused += 1
+                expected += try fixture.add([record], mayBlock: true).records
+            }
+        }
+        let end = try fixture.add([.put("end", "1")])
+        expected += end.records
+        try fixture.log.waitUntilAcknowledged(end.position)
+        try fixture.log.close()
+        #expect(try LogFixture.replay(disk, "/log").records == expected)
+    }
+
+    @Test func everyOperationMayFailOnceWithoutALie() throws {
+        for nth in 1... {
+            let simulated = SimulatedDisk()
+            let disk = FaultyDisk(simulated, rules: [.change(nth: nth)])
+            var durable: UInt64 = 0
+            var added: [Written] = []
+            do {
+                let fixture = try LogFixture(disk, "/log", options: LogFixture.quiet(policy: .always))
+                for i in 0..<12 {
+                    let batch = try fixture.add([.put("k\(i)", bytes: 12_000, isSeparated: i % 2 == 0), .delete("x")])
+                    added += batch.records
+                    if try fixture.log.flush(upTo: batch.position) { durable = fixture.sequence }
+                    if i == 8 { fixture.log.retire(1) }
+                }
+                try fixture.log.close()
+            } catch {}
+            if disk.injected.isEmpty { break }
+            let clone = simulated.crashClone(seed: UInt64(nth), policy: .dropAll)
+            guard try clone.exists("/log") else { continue }
+            let start = try LogReplay.segments(disk: clone, directory: "/log").first?.number ?? 1
+            guard start == 1 else { continue }
+            let (records, _) = try LogFixture.replay(clone, "/log")
+            #expect(records == Array(added.prefix(records.count)), "fault at change \(nth)")
+            #expect((records.last?.sequence ?? 0) >= durable, "fault at change \(nth): \(disk.injected)")
+        }
+    }
+}
