@@ -1,0 +1,121 @@
+// How the keys that users see become keys of the store. KeyEncoding.md has the same byte by byte.
+//
+//   [namespace u32 BE][space u8][rest]
+//
+//   namespace n >= 1, one per database at a time
+//     space 1  user key                        -> the key itself: tag = type byte, expireAt, value
+//     space 2  (elements of collections; reserved)
+//     space 3  [expireAt u64 BE][user key]     -> expiry index, empty value; one for each key that has an expiry
+//   namespace 0, the store's own
+//     space 4  [namespace u32 BE][label u64 BE] -> [floor u64 BE][user key], a SCAN bookmark
+//     space 5  [database u32 BE]               -> [namespace u32 BE], where a database lives now
+//     space 6  (nothing)                       -> [namespace u32 BE], the first namespace never given out
+//
+// Big-endian numbers order as bytes, so a namespace is one range of keys, its user keys stand together in user order,
+// and the expiry index in order of time. Stored; never renumber.
+
+import ValkBase
+import ValkEngine
+
+package enum KeySpace {
+    package static var keys: UInt8 { 1 }
+    package static var elements: UInt8 { 2 }
+    package static var expiry: UInt8 { 3 }
+    package static var bookmarks: UInt8 { 4 }
+    package static var databases: UInt8 { 5 }
+    package static var nextNamespace: UInt8 { 6 }
+}
+
+package enum KeyEncoding {
+    /// Longest user key. With the expiry index's prefix (13 bytes) it stays under the store's limit of 65,600.
+    package static var userKeyBytesMax: Int { 65_535 }
+    /// Bytes in front of a user key in space 1.
+    package static var prefixBytes: Int { 5 }
+    /// Bytes in front of a user key in the expiry index.
+    package static var expiryPrefixBytes: Int { 13 }
+    /// Room that any encoded key needs.
+    package static var scratchBytes: Int { 13 + 65_535 + 3 }
+
+    /// The user key within an encoded key of space 1.
+    @inlinable
+    package static func userKey(_ encoded: ByteView) -> ByteView { encoded.dropFirst(prefixBytes) }
+
+    @inlinable
+    package static func namespace(_ encoded: ByteView) -> UInt32 {
+        UInt32(bigEndian: encoded.base.loadUnaligned(as: UInt32.self))
+    }
+}
+
+/// Memory for one encoded key. The view that an encoding returns is valid until the next encoding into the same
+/// scratch. Owned by whoever allocated it; `deallocate` once.
+package struct KeyScratch {
+    @usableFromInline let base: UnsafeMutableRawPointer
+
+    package init() { base = .allocate(byteCount: KeyEncoding.scratchBytes, alignment: 16) }
+
+    package func deallocate() { base.deallocate() }
+
+    @inlinable
+    func prefix(_ namespace: UInt32, _ space: UInt8) {
+        base.storeBytes(of: namespace.bigEndian, as: UInt32.self)
+        base.storeBytes(of: space, toByteOffset: 4, as: UInt8.self)
+    }
+
+    /// Space 1. `user` is at most `userKeyBytesMax` bytes.
+    @inlinable
+    package func key(_ namespace: UInt32, _ user: ByteView) -> ByteView {
+        assert(user.count <= KeyEncoding.userKeyBytesMax)
+        prefix(namespace, KeySpace.keys)
+        (base + 5).copyMemory(from: user.base, byteCount: user.count)
+        return ByteView(base: base, count: user.count &+ 5)
+    }
+
+    /// Space 3: the index entry of `user` under `expireAt`.
+    package func expiry(_ namespace: UInt32, _ expireAt: UInt64, _ user: ByteView) -> ByteView {
+        prefix(namespace, KeySpace.expiry)
+        base.storeBytes(of: expireAt.bigEndian, toByteOffset: 5, as: UInt64.self)
+        (base + 13).copyMemory(from: user.base, byteCount: user.count)
+        return ByteView(base: base, count: user.count + 13)
+    }
+
+    /// The lowest key of `space` in `namespace`; as an upper bound it ends the space before.
+    package func bound(_ namespace: UInt32, _ space: UInt8) -> ByteView {
+        prefix(namespace, space)
+        return ByteView(base: base, count: 5)
+    }
+
+    /// The lowest key of the whole namespace.
+    package func namespaceBound(_ namespace: UInt32) -> ByteView {
+        base.storeBytes(of: namespace.bigEndian, as: UInt32.self)
+        return ByteView(base: base, count: 4)
+    }
+
+    package func bookmark(_ namespace: UInt32, _ label: UInt64) -> ByteView {
+        prefix(0, KeySpace.bookmarks)
+        base.storeBytes(of: namespace.bigEndian, toByteOffset: 5, as: UInt32.self)
+        base.storeBytes(of: label.bigEndian, toByteOffset: 9, as: UInt64.self)
+        return ByteView(base: base, count: 17)
+    }
+
+    /// The lowest bookmark key of `namespace`.
+    package func bookmarkBound(_ namespace: UInt32) -> ByteView {
+        prefix(0, KeySpace.bookmarks)
+        base.storeBytes(of: namespace.bigEndian, toByteOffset: 5, as: UInt32.self)
+        return ByteView(base: base, count: 9)
+    }
+
+    package func database(_ number: Int) -> ByteView {
+        prefix(0, KeySpace.databases)
+        base.storeBytes(of: UInt32(number).bigEndian, toByteOffset: 5, as: UInt32.self)
+        return ByteView(base: base, count: 9)
+    }
+}
+
+/// Which of the writers' locks a key belongs to. By the user key alone, so that a key has the same stripe in every
+/// database: MOVE and COPY between databases need no more stripes than their key arguments, and SWAPDB changes none.
+package enum Stripes {
+    package static var count: Int { 256 }
+
+    @inlinable
+    package static func index(of userKey: ByteView) -> Int { Int(truncatingIfNeeded: userKey.hash64 & 0xFF) }
+}
