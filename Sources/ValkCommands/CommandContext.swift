@@ -1,20 +1,24 @@
-// Everything a running command may touch: its arguments, where its reply goes, the reader and the batch, the keyspace,
-// and the effects that the dispatcher collects afterwards.
+// Everything a running command may touch: its arguments, where its reply goes, its keys (reader, batch, keyspace), and
+// the effects that the dispatcher collects afterwards.
 //
 // One per loop and per worker, used by one thread at a time; reused from command to command, so that nothing is
-// allocated. Plain state lives behind a pointer: reads and writes of it cost no exclusivity check and no retain.
+// allocated. Plain state lives behind pointers: reads and writes of it cost no exclusivity check and no retain.
 //
-// Life of a command, as the dispatcher drives it:
-//   1. `begin(args:reply:database:now:)`, `reader.begin()`;
-//   2. the handler;
-//   3a. it threw: truncate the reply, `abandon()` (clears batch and effects), run again elsewhere or answer the fault;
-//   3b. it returned: commit the batch; then `finished()` (publishes what became true, frees scratch); take `effects`.
-// In EXEC, 1 and 2 repeat for each queued command over one growing batch, and 3 happens once.
+// Life of a transaction (one command, or one EXEC), as the dispatcher drives it:
+//   1. take the stripes (writers), then `start(now:)`: the reader sees the newest moment, effects are zero;
+//   2. `prepare(args:reply:database:)` and the handler; EXEC repeats this for each queued command over one batch;
+//   3a. something threw: truncate the reply, `abandon()`, and run all of it again elsewhere or answer the fault;
+//   3b. nothing threw: if `keys.batch` is not empty commit it *before* the stripes are let go, then `finished()`;
+//       the reply leaves as `effects` and the commit's position say;
+//   4. if `keys.hasNoted`: `keys.removeNoted` (expired keys that were met), holding no stripe.
+// `finished()` is called for readers too: it ends the reader's pins. `effects` stay readable until the next `start`.
 
 import ValkBase
+import ValkData
+import ValkEngine
 import ValkRESP
 
-/// What a command did beside its reply. Zeroed by `CommandContext.begin(…)` of a new transaction.
+/// What a transaction did beside its reply.
 package struct CommandEffects {
     /// Changes of the data set, as Redis counts them (`rdb_changes_since_last_save`).
     package var dirty: Int = 0
@@ -23,6 +27,9 @@ package struct CommandEffects {
     /// Error replies written, and the code of the last one.
     package var errorReplies: Int = 0
     package var errorCode: ErrorCode = .err
+    /// Where commits made on the way end in the log (SCAN's bookmarks); zero when there were none. A reply should leave
+    /// only after this is written, as replies of writes do.
+    package var position = LogPosition.zero
 
     @inlinable
     package init() {}
@@ -31,67 +38,95 @@ package struct CommandEffects {
 package struct CommandState {
     package var args: ArgumentList
     package var reply: ReplyWriter
-    /// Milliseconds since 1970; one value for a whole command or EXEC.
-    package var now: UInt64
-    /// The session's selected database.
-    package var database: Int
-    package var effects: CommandEffects
+    package var errorReplies: Int
+    package var errorCode: ErrorCode
     /// Largest string a command may build (`proto-max-bulk-len`).
     package var stringBytesMax: Int
 }
 
 package final class CommandContext {
     @usableFromInline let state: UnsafeMutablePointer<CommandState>
+    package let keys: KeyAccess
+    /// Reused by SCAN, KEYS and RANDOMKEY.
+    var scan = ScanBuffers()
+    var generator: SeededRandom
+    /// Where replies go before the first `prepare`.
+    private let placeholder: UnsafeMutablePointer<ByteBuffer>
+    private let noArguments: UnsafeMutablePointer<ByteView>
 
-    package init() {
+    /// `keys` belongs to this context alone. `seed` is for RANDOMKEY.
+    package init(keys: KeyAccess, seed: UInt64 = Monotonic.nanoseconds()) {
+        self.keys = keys
+        generator = SeededRandom(seed: seed)
+        placeholder = .allocate(capacity: 1)
+        placeholder.initialize(to: ByteBuffer())
+        noArguments = .allocate(capacity: 1)
+        noArguments.initialize(to: .empty)
         state = .allocate(capacity: 1)
-        let none = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
-        none.initialize(to: ByteBuffer())
-        placeholder = none
         state.initialize(
             to: CommandState(
-                args: ArgumentList(views: emptyArguments, count: 0), reply: ReplyWriter(out: none), now: 0,
-                database: 0, effects: CommandEffects(), stringBytesMax: 512 << 20))
+                args: ArgumentList(views: noArguments, count: 0), reply: ReplyWriter(out: placeholder),
+                errorReplies: 0, errorCode: .err, stringBytesMax: 512 << 20))
     }
-
-    /// Where replies go before the first `begin`.
-    private let placeholder: UnsafeMutablePointer<ByteBuffer>
 
     deinit {
         state.deallocate()
         placeholder.deinitialize(count: 1)
         placeholder.deallocate()
+        noArguments.deallocate()
+    }
+
+    // MARK: Life of a transaction
+
+    /// Begins a transaction. `now` is in milliseconds since 1970 and stays for all of it.
+    package func start(now: UInt64) {
+        state.pointee.errorReplies = 0
+        keys.start(now: now)
+    }
+
+    /// Sets the next command of the transaction. `database` is the session's and in range.
+    package func prepare(args: ArgumentList, reply: ReplyWriter, database: Int) {
+        state.pointee.args = args
+        state.pointee.reply = reply
+        keys.select(database)
+    }
+
+    /// The transaction threw: nothing of it has happened.
+    package func abandon() { keys.abandon() }
+
+    /// The transaction's batch is committed, or it had none.
+    package func finished() { keys.finished() }
+
+    package var effects: CommandEffects {
+        var effects = CommandEffects()
+        let access = keys.state.pointee
+        effects.dirty = access.dirty
+        effects.keyspaceHits = access.hits
+        effects.keyspaceMisses = access.misses
+        effects.position = access.position
+        effects.errorReplies = state.pointee.errorReplies
+        effects.errorCode = state.pointee.errorCode
+        return effects
     }
 
     // MARK: The running command
 
     /// Arguments, the command's name first (for a subcommand the container's name, then its own).
     @inlinable
-    package var args: ArgumentList {
-        get { state.pointee.args }
-        set { state.pointee.args = newValue }
-    }
+    package var args: ArgumentList { state.pointee.args }
 
     @inlinable
-    package var reply: ReplyWriter {
-        get { state.pointee.reply }
-        set { state.pointee.reply = newValue }
-    }
+    package var reply: ReplyWriter { state.pointee.reply }
 
-    @inlinable
-    package var now: UInt64 {
-        get { state.pointee.now }
-        set { state.pointee.now = newValue }
-    }
+    package var now: UInt64 { keys.state.pointee.now }
 
-    @inlinable
-    package var effects: CommandEffects {
-        get { state.pointee.effects }
-        set { state.pointee.effects = newValue }
-    }
+    /// The session's database. MULTI may change it between two commands.
+    package var database: Int { keys.state.pointee.database }
 
-    @inlinable
-    package var database: Int { state.pointee.database }
+    package var stringBytesMax: Int {
+        get { state.pointee.stringBytesMax }
+        set { state.pointee.stringBytesMax = newValue }
+    }
 
     // MARK: Errors
 
@@ -116,15 +151,12 @@ package final class CommandContext {
     @inline(never)
     package func failArity(_ fullName: String) { fail("ERR wrong number of arguments for '\(fullName)' command") }
 
-    private func count(_ code: ErrorCode) {
-        state.pointee.effects.errorReplies += 1
-        state.pointee.effects.errorCode = code
+    @inline(never)
+    package func failExpireTime(_ command: String) { fail("ERR invalid expire time in '\(command)' command") }
+
+    /// Counts an error reply that was written by other means.
+    package func count(_ code: ErrorCode) {
+        state.pointee.errorReplies += 1
+        state.pointee.errorCode = code
     }
 }
-
-/// What an argument list without arguments points at.
-private nonisolated(unsafe) let emptyArguments: UnsafePointer<ByteView> = {
-    let view = UnsafeMutablePointer<ByteView>.allocate(capacity: 1)
-    view.initialize(to: .empty)
-    return UnsafePointer(view)
-}()

@@ -1,0 +1,166 @@
+// Keys whatever they hold: DEL, EXISTS, TYPE, RENAME, COPY, MOVE …, and whole databases: DBSIZE, FLUSHALL, SWAPDB …
+
+import ValkBase
+import ValkData
+import ValkEngine
+import ValkRESP
+
+package enum GenericCommands {
+    // MARK: Some keys
+
+    /// DEL, and UNLINK, which promises nothing else here: space is given back in the background either way.
+    package static func del(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        var count = 0
+        for i in 1..<args.count {
+            let was = try c.keys.look(args[i])
+            if was.entry == nil { continue }
+            c.keys.remove(args[i], was: was)
+            count += 1
+        }
+        c.keys.changed(count)
+        c.reply.integer(count)
+    }
+
+    package static func exists(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        var count = 0
+        for i in 1..<args.count where try c.keys.read(args[i]) != nil { count += 1 }
+        c.reply.integer(count)
+    }
+
+    package static func touch(_ c: CommandContext) throws(Interruption) { try exists(c) }
+
+    package static func type(_ c: CommandContext) throws(Interruption) {
+        guard let entry = try c.keys.read(c.args[1]) else { return c.reply.simple("none") }
+        c.reply.simple(ValueType(tag: entry.pointee.tag)?.name ?? "unknown")
+    }
+
+    // MARK: One key elsewhere
+
+    package static func rename(_ c: CommandContext) throws(Interruption) { try rename(c, onlyNew: false) }
+
+    package static func renamenx(_ c: CommandContext) throws(Interruption) { try rename(c, onlyNew: true) }
+
+    private static func rename(_ c: CommandContext, onlyNew: Bool) throws(Interruption) {
+        let source = c.args[1]
+        let target = c.args[2]
+        guard let from = try Moved(c, source, in: c.keys.state.pointee.namespace) else {
+            return c.fail(ErrorText.noSuchKey)
+        }
+        if source == target {
+            if onlyNew { c.reply.integer(0) } else { c.reply.ok() }
+            return
+        }
+        guard c.canStore(target) else { return }
+        let was = try c.keys.look(target)
+        if onlyNew && was.entry != nil { return c.reply.integer(0) }
+        c.keys.remove(source, was: from.was)
+        c.keys.put(target, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        c.keys.changed()
+        if onlyNew { c.reply.integer(1) } else { c.reply.ok() }
+    }
+
+    package static func copy(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        var database = c.database
+        var replace = false
+        var i = 3
+        while i < args.count {
+            if c.isWord(i, "replace") {
+                replace = true
+            } else if c.isWord(i, "db") && i + 1 < args.count {
+                guard let number = c.smallInteger(i + 1) else { return }
+                guard c.isDatabase(number) else { return c.fail(ErrorText.databaseOutOfRange) }
+                database = number
+                i += 1
+            } else {
+                return c.failSyntax()
+            }
+            i += 1
+        }
+        let source = args[1]
+        let target = args[2]
+        if database == c.database && source == target { return c.fail(ErrorText.sameObject) }
+        guard let from = try Moved(c, source, in: c.keys.state.pointee.namespace) else { return c.reply.integer(0) }
+        guard c.canStore(target) else { return }
+        let namespace = c.keys.namespace(database)
+        let was = try c.keys.look(target, in: namespace)
+        if was.entry != nil && !replace { return c.reply.integer(0) }
+        c.keys.put(target, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        c.keys.changed()
+        c.reply.integer(1)
+    }
+
+    package static func move(_ c: CommandContext) throws(Interruption) {
+        guard let database = c.smallInteger(2) else { return }
+        guard c.isDatabase(database) else { return c.fail(ErrorText.databaseOutOfRange) }
+        if database == c.database { return c.fail(ErrorText.sameObject) }
+        let key = c.args[1]
+        guard let from = try Moved(c, key, in: c.keys.state.pointee.namespace) else { return c.reply.integer(0) }
+        let namespace = c.keys.namespace(database)
+        let was = try c.keys.look(key, in: namespace)
+        if was.entry != nil { return c.reply.integer(0) }
+        c.keys.remove(key, was: from.was)
+        c.keys.put(key, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        c.keys.changed()
+        c.reply.integer(1)
+    }
+
+    /// A key that is written again elsewhere.
+    private struct Moved {
+        let was: KeyState
+        let tag: UInt8
+        let value: ByteView
+
+        /// Nil when there is no such key.
+        init?(_ c: CommandContext, _ key: ByteView, in namespace: UInt32) throws(Interruption) {
+            let state = try c.keys.look(key, in: namespace)
+            guard let entry = state.entry else { return nil }
+            was = state
+            tag = entry.pointee.tag
+            value = c.keys.stable(try c.keys.value(entry))
+        }
+    }
+
+    // MARK: Whole databases
+
+    package static func dbsize(_ c: CommandContext) throws(Interruption) {
+        c.reply.integer(try c.keys.keyCount())
+    }
+
+    package static func flushdb(_ c: CommandContext) throws(Interruption) {
+        guard acceptsFlushWords(c) else { return }
+        c.keys.changed(c.keys.flush(c.database))
+        c.reply.ok()
+    }
+
+    package static func flushall(_ c: CommandContext) throws(Interruption) {
+        guard acceptsFlushWords(c) else { return }
+        for database in 0..<c.keys.keyspace.databaseCount { c.keys.changed(c.keys.flush(database)) }
+        c.keys.changed()
+        c.reply.ok()
+    }
+
+    /// ASYNC and SYNC are the same here: one range deletion, whose space is given back in the background.
+    private static func acceptsFlushWords(_ c: CommandContext) -> Bool {
+        if c.args.count == 1 || c.args.count == 2 && (c.isWord(1, "sync") || c.isWord(1, "async")) { return true }
+        c.failSyntax()
+        return false
+    }
+
+    package static func swapdb(_ c: CommandContext) throws(Interruption) {
+        guard let first = c.smallInteger(1, "ERR invalid first DB index"),
+            let second = c.smallInteger(2, "ERR invalid second DB index")
+        else { return }
+        guard c.isDatabase(first), c.isDatabase(second) else { return c.fail(ErrorText.databaseOutOfRange) }
+        if first != second { c.keys.swap(first, second) }
+        c.keys.changed()
+        c.reply.ok()
+    }
+}
+
+extension CommandContext {
+    @inline(__always)
+    func isDatabase(_ number: Int) -> Bool { number >= 0 && number < keys.keyspace.databaseCount }
+}

@@ -1,0 +1,88 @@
+// Questions about how a value is held: OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT, HELP, and MEMORY USAGE.
+//
+// Encodings are answered as Redis would hold the same value. Accesses are not tracked, so the idle time is always 0.
+
+import ValkBase
+import ValkData
+import ValkEngine
+import ValkRESP
+
+package enum ObjectCommands {
+    package static func encoding(_ c: CommandContext) throws(Interruption) {
+        guard let entry = try c.keys.read(c.args[2]) else { return c.reply.null() }
+        guard StringTag.isString(entry.pointee.tag) else { return c.reply.bulk("raw" as StaticString) }
+        c.reply.bulk(try word(c, entry))
+    }
+
+    private static func word(_ c: CommandContext, _ entry: UnsafePointer<Entry>) throws(Interruption) -> StaticString {
+        let length = entry.pointee.valueLength
+        // Longer values are told by their length alone and need not be fetched.
+        let bytes = length <= 20 ? try c.keys.value(entry) : .empty
+        return StringValue.encoding(tag: entry.pointee.tag, length: length, bytes: bytes)
+    }
+
+    package static func refcount(_ c: CommandContext) throws(Interruption) {
+        guard let entry = try c.keys.read(c.args[2]) else { return c.reply.null() }
+        // Redis shares the objects of the first ten thousand numbers and says so with the largest count.
+        if entry.pointee.valueLength <= 4, entry.pointee.tag == StringTag.plain,
+            let number = Decimal.parse(try c.keys.value(entry)), number >= 0
+        {
+            return c.reply.integer(Int64(Int32.max))
+        }
+        c.reply.integer(1)
+    }
+
+    package static func idletime(_ c: CommandContext) throws(Interruption) {
+        guard try c.keys.read(c.args[2]) != nil else { return c.reply.null() }
+        c.reply.integer(0)
+    }
+
+    package static func freq(_ c: CommandContext) throws(Interruption) {
+        guard try c.keys.read(c.args[2]) != nil else { return c.reply.null() }
+        c.fail(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+        )
+    }
+
+    package static func help(_ c: CommandContext) throws(Interruption) {
+        c.replyWithHelp([
+            "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+            "ENCODING <key>",
+            "    How Redis would hold the value at <key>.",
+            "FREQ <key>",
+            "    How often <key> is used; needs an LFU policy, which Valk has not.",
+            "IDLETIME <key>",
+            "    Seconds since <key> was last used; always 0, uses are not tracked.",
+            "REFCOUNT <key>",
+            "    How many references the value at <key> has.",
+            "HELP",
+            "    This text.",
+        ])
+    }
+
+    // MARK: MEMORY USAGE
+
+    /// What an entry costs beside its key and value: record header in the log, entry in a table.
+    private static let entryBytes = 48
+
+    package static func memoryUsage(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        var i = 3
+        while i < args.count {
+            guard c.isWord(i, "samples"), i + 1 < args.count else { return c.failSyntax() }
+            guard let samples = c.integer(i + 1) else { return }
+            if samples < 0 { return c.failSyntax() }
+            i += 2
+        }
+        guard let entry = try c.keys.find(args[2]) else { return c.reply.null() }
+        c.reply.integer(entryBytes + args[2].count + entry.pointee.valueLength)
+    }
+}
+
+extension CommandContext {
+    /// Help as Redis gives it: an array of simple strings.
+    package func replyWithHelp(_ lines: [StaticString]) {
+        reply.array(lines.count)
+        for line in lines { reply.simple(line) }
+    }
+}

@@ -1,0 +1,339 @@
+// What a running command reads and writes keys with: encodes keys, hides expired ones, keeps the expiry index in step,
+// and counts what INFO wants to know. Everything written goes into the batch only.
+//
+// One per loop and per worker, used by one thread at a time. Plain state lives behind a pointer; nothing is allocated in
+// steady use. A transaction is one command or one EXEC: `start`, then `select` and the handlers, then either `abandon`
+// (nothing happened) or, after the commit, `finished`.
+//
+// Prior knowledge: whoever looked a key up passes the `KeyState` on to `put` and `remove`, and the store keeps exact
+// counts without reading. A blind SET passes nothing. An expired key is absent for commands but there for the counts:
+// `KeyState` keeps both.
+
+import Glibc
+import ValkBase
+import ValkEngine
+
+package struct AccessState {
+    /// Milliseconds since 1970; the same for a whole transaction.
+    package var now: UInt64 = 0
+    package var database: Int = 0
+    /// Where `database` lives.
+    package var namespace: UInt32 = 1
+    /// Changes, as Redis counts them.
+    package var dirty: Int = 0
+    package var hits: Int = 0
+    package var misses: Int = 0
+    /// Expired keys that this transaction overwrote.
+    package var expiredOverwritten: Int = 0
+    /// Where commits that were made on the way (SCAN's bookmarks) end in the log: the reply should leave after it, as
+    /// those of writes do. Zero when there were none.
+    package var position = LogPosition.zero
+}
+
+/// What a writer learned of a key before it writes. The entry is valid until the next look-up.
+package struct KeyState {
+    /// Nil when the key is absent or expired.
+    package var entry: UnsafePointer<Entry>?
+    package var prior: Prior
+    /// As stored, also when it has passed; 0 without.
+    package var expireAt: UInt64
+
+    /// A key nobody looked up.
+    package static var unknown: KeyState { KeyState(entry: nil, prior: .unknown, expireAt: 0) }
+}
+
+package final class KeyAccess {
+    package let keyspace: Keyspace
+    package let reader: StoreReader
+    package let batch: WriteBatch
+    package let state: UnsafeMutablePointer<AccessState>
+    private let scratch = KeyScratch()
+    /// `[namespace u32][length u32][user key]` of expired keys that were seen.
+    var noted = ByteBuffer()
+    /// The same while they are being removed.
+    var removing = ByteBuffer()
+    private var arena = ValueArena()
+    /// The databases that this transaction has moved, and the namespaces they left.
+    private var moved: [(database: Int, namespace: UInt32)] = []
+    private var retired: [UInt32] = []
+
+    package static let notedBytesMax = 64 << 10
+
+    package init(_ keyspace: Keyspace, reader: StoreReader, batch: WriteBatch) {
+        self.keyspace = keyspace
+        self.reader = reader
+        self.batch = batch
+        reader.batch = batch
+        state = .allocate(capacity: 1)
+        state.initialize(to: AccessState())
+    }
+
+    deinit {
+        state.deallocate()
+        scratch.deallocate()
+    }
+
+    // MARK: Transactions
+
+    /// Begins a transaction at `now`. A writer holds its stripes already. The batch is empty.
+    @inline(__always)
+    package func start(now: UInt64) {
+        state.pointee.now = now
+        state.pointee.dirty = 0
+        state.pointee.hits = 0
+        state.pointee.misses = 0
+        state.pointee.expiredOverwritten = 0
+        state.pointee.position = .zero
+        reader.begin()
+    }
+
+    /// Works on `database` (in range) from here on.
+    @inline(__always)
+    package func select(_ database: Int) {
+        state.pointee.database = database
+        state.pointee.namespace = namespace(database)
+    }
+
+    /// Forgets what was written; the transaction may be started again.
+    package func abandon() {
+        batch.clear()
+        forget()
+    }
+
+    /// After a successful commit: makes moved databases known, frees what the batch referred to and empties the batch.
+    package func finished() {
+        if !moved.isEmpty {
+            for move in moved { keyspace.publish(move.database, move.namespace) }
+            for namespace in retired { keyspace.bookmarks.drop(namespace: namespace) }
+        }
+        if state.pointee.expiredOverwritten > 0 { keyspace.addExpired(state.pointee.expiredOverwritten) }
+        if !batch.isEmpty { batch.clear() }
+        forget()
+    }
+
+    @inline(__always)
+    private func forget() {
+        reader.end()
+        arena.reset()
+        if !moved.isEmpty {
+            moved.removeAll(keepingCapacity: true)
+            retired.removeAll(keepingCapacity: true)
+        }
+    }
+
+    // MARK: Reading
+
+    @inline(__always)
+    package func namespace(_ database: Int) -> UInt32 {
+        if !moved.isEmpty {
+            for move in moved.reversed() where move.database == database { return move.namespace }
+        }
+        return keyspace.namespace(database)
+    }
+
+    /// Whether `user` can be a key at all. Longer ones are absent for readers; writers refuse them.
+    @inline(__always)
+    package func fits(_ user: ByteView) -> Bool { user.count <= KeyEncoding.userKeyBytesMax }
+
+    /// The live entry of a key of the selected database, nil when absent or expired.
+    @inline(__always)
+    package func find(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
+        if !fits(user) { return nil }
+        guard let entry = try reader.find(scratch.key(state.pointee.namespace, user)) else { return nil }
+        if entry.pointee.expireAt != 0 && entry.pointee.expireAt <= state.pointee.now {
+            note(state.pointee.namespace, user)
+            return nil
+        }
+        return entry
+    }
+
+    /// As `find`, counted as a keyspace hit or miss.
+    @inline(__always)
+    package func read(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
+        let entry = try find(user)
+        if entry == nil { state.pointee.misses &+= 1 } else { state.pointee.hits &+= 1 }
+        return entry
+    }
+
+    /// What a writer must know of a key of `database`'s namespace.
+    package func look(_ user: ByteView, in namespace: UInt32) throws(Interruption) -> KeyState {
+        if !fits(user) { return KeyState(entry: nil, prior: .absent, expireAt: 0) }
+        guard let entry = try reader.find(scratch.key(namespace, user)) else {
+            return KeyState(entry: nil, prior: .absent, expireAt: 0)
+        }
+        let expireAt = entry.pointee.expireAt
+        if expireAt != 0 && expireAt <= state.pointee.now {
+            note(namespace, user)
+            return KeyState(entry: nil, prior: .present(hadExpiry: true), expireAt: expireAt)
+        }
+        return KeyState(entry: entry, prior: .present(hadExpiry: expireAt != 0), expireAt: expireAt)
+    }
+
+    package func look(_ user: ByteView) throws(Interruption) -> KeyState {
+        try look(user, in: state.pointee.namespace)
+    }
+
+    @inline(__always)
+    package func value(_ entry: UnsafePointer<Entry>) throws(Interruption) -> ByteView { try reader.value(entry) }
+
+    /// The live keys of the selected database from user key `lower` on, before `upper` (nil: to the end). Expired ones
+    /// are among them.
+    package func cursor(from lower: ByteView, to upper: ByteView?) throws(Interruption) -> StoreCursor {
+        let namespace = state.pointee.namespace
+        let other = KeyScratch()
+        defer { other.deallocate() }
+        let low = scratch.key(namespace, lower.count <= KeyEncoding.userKeyBytesMax ? lower : lower[0..<65_535])
+        let high: ByteView
+        if let upper {
+            high = other.key(namespace, upper.count <= KeyEncoding.userKeyBytesMax ? upper : upper[0..<65_535])
+        } else {
+            high = other.bound(namespace, KeySpace.keys + 1)
+        }
+        return try reader.cursor(lower: low, upper: high)
+    }
+
+    /// The position of `user` for a cursor of the selected database; valid until the next look-up.
+    package func encoded(_ user: ByteView) -> ByteView { scratch.key(state.pointee.namespace, user) }
+
+    @inline(__always)
+    package func isExpired(_ entry: UnsafePointer<Entry>) -> Bool {
+        entry.pointee.expireAt != 0 && entry.pointee.expireAt <= state.pointee.now
+    }
+
+    /// Remembers an expired key, so that the dispatcher removes it afterwards.
+    @inline(never)
+    package func note(_ namespace: UInt32, _ user: ByteView) {
+        if noted.count + user.count + 8 > Self.notedBytesMax { return }
+        noted.appendFixed(namespace)
+        noted.appendFixed(UInt32(user.count))
+        noted.append(user)
+    }
+
+    // MARK: Writing
+
+    /// Sets a key of the selected database. `value` stays valid until the commit, unless it is at most
+    /// `WriteBatch.copiedValueBytesMax` bytes and does not come from the reader.
+    @inline(__always)
+    package func put(_ user: ByteView, tag: UInt8, expireAt: UInt64, value: ByteView, was: KeyState) {
+        put(user, in: state.pointee.namespace, tag: tag, expireAt: expireAt, value: value, was: was)
+    }
+
+    package func put(
+        _ user: ByteView, in namespace: UInt32, tag: UInt8, expireAt: UInt64, value: ByteView, was: KeyState
+    ) {
+        batch.put(scratch.key(namespace, user), tag: tag, expireAt: expireAt, value: value, prior: was.prior)
+        if was.expireAt | expireAt != 0 { index(user, namespace, was, expireAt) }
+    }
+
+    @inline(never)
+    private func index(_ user: ByteView, _ namespace: UInt32, _ was: KeyState, _ expireAt: UInt64) {
+        if was.expireAt != 0 {
+            if was.expireAt <= state.pointee.now { state.pointee.expiredOverwritten += 1 }
+            if was.expireAt == expireAt { return }
+            batch.delete(scratch.expiry(namespace, was.expireAt, user), prior: .present(hadExpiry: false))
+        }
+        if expireAt != 0 {
+            batch.put(
+                scratch.expiry(namespace, expireAt, user), tag: 0, expireAt: 0, value: .empty, prior: .absent)
+        }
+    }
+
+    /// Deletes a key that `look` found (expired or not).
+    package func remove(_ user: ByteView, in namespace: UInt32, was: KeyState) {
+        batch.delete(scratch.key(namespace, user), prior: was.prior)
+        if was.expireAt != 0 {
+            batch.delete(scratch.expiry(namespace, was.expireAt, user), prior: .present(hadExpiry: false))
+        }
+    }
+
+    package func remove(_ user: ByteView, was: KeyState) { remove(user, in: state.pointee.namespace, was: was) }
+
+    /// `count` bytes that stay where they are until the transaction ends.
+    package func allocate(_ count: Int) -> UnsafeMutableRawPointer { arena.allocate(count) }
+
+    /// A value from the reader, safe to write again in this transaction: own writes that are read back lie in the batch,
+    /// which moves when it grows.
+    package func stable(_ value: ByteView) -> ByteView {
+        if batch.isEmpty || value.isEmpty { return value }
+        let copy = arena.allocate(value.count)
+        memcpy(copy, value.base, value.count)
+        return ByteView(base: copy, count: value.count)
+    }
+
+    package func changed(_ n: Int = 1) { state.pointee.dirty &+= n }
+
+    // MARK: Whole databases. The caller holds every stripe.
+
+    /// Empties a database. Returns the keys it had, as far as they are known without reading.
+    package func flush(_ database: Int) -> Int {
+        let old = namespace(database)
+        let counts = keyspace.store.counts(namespace: old)
+        if batch.isEmpty && counts.keys == 0 && counts.unknown == 0 && counts.expires == 0 { return 0 }
+        let fresh = keyspace.takeNamespace()
+        move(database, to: fresh)
+        let next = allocate(4)
+        next.storeBytes(of: (fresh &+ 1).bigEndian, as: UInt32.self)
+        batch.put(
+            scratch.bound(0, KeySpace.nextNamespace), tag: 0, value: ByteView(base: next, count: 4), prior: .unknown)
+        let other = KeyScratch()
+        defer { other.deallocate() }
+        batch.deleteRange(scratch.namespaceBound(old), other.namespaceBound(old &+ 1))
+        if keyspace.bookmarks.has(namespace: old) {
+            batch.deleteRange(scratch.bookmarkBound(old), other.bookmarkBound(old &+ 1))
+        }
+        retired.append(old)
+        return Int(max(0, counts.keys))
+    }
+
+    package func swap(_ a: Int, _ b: Int) {
+        let first = namespace(a)
+        let second = namespace(b)
+        move(a, to: second)
+        move(b, to: first)
+    }
+
+    private func move(_ database: Int, to namespace: UInt32) {
+        let value = allocate(4)
+        value.storeBytes(of: namespace.bigEndian, as: UInt32.self)
+        batch.put(scratch.database(database), tag: 0, value: ByteView(base: value, count: 4), prior: .unknown)
+        moved.append((database, namespace))
+        if state.pointee.database == database { state.pointee.namespace = namespace }
+    }
+
+    /// Keys of the selected database, this transaction's own changes included. Never waits on a loop.
+    package func keyCount() throws(Interruption) -> Int {
+        let namespace = state.pointee.namespace
+        var counts = keyspace.store.counts(namespace: namespace)
+        if counts.unknown != 0 {
+            if !reader.mayBlock { throw .wouldBlock }
+            counts = try keyspace.exactCounts(namespace: namespace)
+        }
+        if batch.isEmpty { return Int(max(0, counts.keys)) }
+        return try Int(max(0, counts.keys)) + ownCount(namespace)
+    }
+
+    /// How much the batch changes the number of keys of `namespace`: every key in it is looked up with and without it.
+    private func ownCount(_ namespace: UInt32) throws(Interruption) -> Int {
+        var own = Set<[UInt8]>()
+        batch.forEachKey { key in
+            if key.count > 5 && KeyEncoding.namespace(key) == namespace && key[4] == KeySpace.keys {
+                own.insert(key.array)
+            }
+        }
+        var difference = 0
+        defer { reader.batch = batch }
+        for key in own {
+            reader.batch = batch
+            if try find(key) { difference += 1 }
+            reader.batch = nil
+            if try find(key) { difference -= 1 }
+        }
+        return difference
+    }
+
+    private func find(_ encoded: [UInt8]) throws(Interruption) -> Bool {
+        let copy = allocate(encoded.count)
+        encoded.withUnsafeBytes { copy.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(copy), byteCount: $0.count) }
+        return try reader.find(ByteView(base: copy, count: encoded.count)) != nil
+    }
+}

@@ -1,0 +1,239 @@
+// Giving back the space of expired keys. Readers never depend on it: for them a key is gone at its millisecond.
+//
+// Two ways lead here. Commands note expired keys that they met; `KeyAccess.removeNoted` removes those after the command.
+// And a timer calls `expireSome`, which walks the expiry index from its start to now. An index entry that no longer
+// agrees with its key (a blind SET replaced it, or it got another time) is stale and only removed itself.
+//
+// Who removes a key holds its stripe, looks again, and commits before letting go. The stripes are the dispatcher's: it
+// passes a try-lock and an unlock. A key whose stripe is taken is left for later.
+//
+// The walk would meet the remains of all entries deleted before, so it starts where the last walk ended, less a margin
+// for batches that were under way then; once a minute it starts from the beginning.
+
+import ValkBase
+import ValkEngine
+
+package struct ExpireProgress: Sendable {
+    /// Keys removed.
+    package var removed = 0
+    /// Index entries looked at.
+    package var examined = 0
+    /// The budget ended the walk: call again soon.
+    package var isMoreLeft = false
+}
+
+/// State of the expiry walk; one per caller thread.
+package final class ExpiryWalk {
+    /// Entries that become due while a batch is under way are found again within this time.
+    private static let marginMilliseconds: UInt64 = 5_000
+    private static let fullWalkMilliseconds: UInt64 = 60_000
+    private static let batchKeys = 64
+
+    private let keyspace: Keyspace
+    private let reader: StoreReader
+    private let batch = WriteBatch()
+    private let scratch = KeyScratch()
+    private let bound = KeyScratch()
+    /// The database to begin with, so that a small budget serves all in turn.
+    private var firstDatabase = 0
+    private var lastFullWalk: UInt64 = 0
+    /// Stripes held, one bit each.
+    private var held: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+    /// `reader` may block or not; it is used by this walk alone.
+    package init(_ keyspace: Keyspace, reader: StoreReader) {
+        self.keyspace = keyspace
+        self.reader = reader
+    }
+
+    deinit {
+        scratch.deallocate()
+        bound.deallocate()
+    }
+
+    /// Removes what is due at `now`, looking at no more than about `budget` index entries.
+    package func expireSome(
+        now: UInt64, budget: Int, tryLock: (Int) -> Bool, unlock: (Int) -> Void
+    ) throws(Interruption) -> ExpireProgress {
+        var progress = ExpireProgress()
+        if now > lastFullWalk + Self.fullWalkMilliseconds {
+            lastFullWalk = now
+            for i in 0..<keyspace.databaseCount { keyspace.swept[i] = 0 }
+        }
+        let count = keyspace.databaseCount
+        let first = firstDatabase
+        for i in 0..<count {
+            let database = (first + i) % count
+            let counts = keyspace.counts(database)
+            if counts.expires <= 0 && counts.unknown == 0 && keyspace.swept[database] != 0 { continue }
+            if counts.keys <= 0 && counts.unknown == 0 && counts.expires <= 0 { continue }
+            let isDone = try walk(database, now, budget - progress.examined, &progress, tryLock, unlock)
+            if !isDone {
+                firstDatabase = database
+                progress.isMoreLeft = true
+                return progress
+            }
+        }
+        firstDatabase = (first + 1) % count
+        return progress
+    }
+
+    /// Returns whether everything due in `database` has been dealt with.
+    private func walk(
+        _ database: Int, _ now: UInt64, _ budget: Int, _ progress: inout ExpireProgress, _ tryLock: (Int) -> Bool,
+        _ unlock: (Int) -> Void
+    ) throws(Interruption) -> Bool {
+        let namespace = keyspace.namespace(database)
+        reader.begin()
+        defer { reader.end() }
+        let cursor = try reader.cursor(
+            lower: scratch.expiry(namespace, keyspace.swept[database], .empty),
+            upper: bound.expiry(namespace, now + 1, .empty))
+        try cursor.seekToFirst()
+        var left = budget
+        var skipped = false
+        while cursor.isValid {
+            if left <= 0 { return false }
+            // Half a budget at a time, so that stripes are held briefly.
+            var pending: [[UInt8]] = []
+            while cursor.isValid && pending.count < Self.batchKeys && left > 0 {
+                pending.append(cursor.key.array)
+                left -= 1
+                try cursor.next()
+            }
+            progress.examined += pending.count
+            if try !remove(pending, database, namespace, &progress, tryLock, unlock) { skipped = true }
+        }
+        if !skipped {
+            keyspace.swept[database] = now > Self.marginMilliseconds ? now - Self.marginMilliseconds : 1
+        }
+        return true
+    }
+
+    /// Removes the keys of index entries whose stripes are free; false if some were not.
+    private func remove(
+        _ entries: [[UInt8]], _ database: Int, _ namespace: UInt32, _ progress: inout ExpireProgress,
+        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void
+    ) throws(Interruption) -> Bool {
+        defer { letGo(unlock) }
+        var removed = 0
+        var all = true
+        var owned: [[UInt8]] = []
+        for entry in entries {
+            let stripe = entry.withView { Stripes.index(of: $0.dropFirst(KeyEncoding.expiryPrefixBytes)) }
+            if take(stripe, tryLock) { owned.append(entry) } else { all = false }
+        }
+        // Only now, with the stripes held: the database may have moved, and keys may have changed.
+        if keyspace.namespace(database) != namespace { return true }
+        batch.clear()
+        defer { batch.clear() }
+        reader.begin()
+        for entry in owned {
+            removed += try entry.withViewTyped { view throws(Interruption) in
+                let user = view.dropFirst(KeyEncoding.expiryPrefixBytes)
+                let expireAt = view.base.bigEndian(5, UInt64.self)
+                let key = scratch.key(namespace, user)
+                let found = try reader.find(key)
+                batch.delete(view, prior: .present(hadExpiry: false))
+                guard let found, found.pointee.expireAt == expireAt else { return 0 }
+                batch.delete(key, prior: .present(hadExpiry: true))
+                return 1
+            }
+        }
+        if !batch.isEmpty { _ = try keyspace.store.commit(batch) }
+        keyspace.addExpired(removed)
+        progress.removed += removed
+        return all
+    }
+
+    private func take(_ stripe: Int, _ tryLock: (Int) -> Bool) -> Bool {
+        let bit = UInt64(1) << UInt64(stripe & 63)
+        return withUnsafeMutableBytes(of: &held) { raw in
+            let words = raw.assumingMemoryBound(to: UInt64.self)
+            if words[stripe >> 6] & bit != 0 { return true }
+            if !tryLock(stripe) { return false }
+            words[stripe >> 6] |= bit
+            return true
+        }
+    }
+
+    private func letGo(_ unlock: (Int) -> Void) {
+        let words = [held.0, held.1, held.2, held.3]
+        held = (0, 0, 0, 0)
+        for (i, word) in words.enumerated() {
+            var rest = word
+            while rest != 0 {
+                unlock(i * 64 + rest.trailingZeroBitCount)
+                rest &= rest - 1
+            }
+        }
+    }
+}
+
+extension KeyAccess {
+    /// Whether commands met expired keys since the last `removeNoted`.
+    @inline(__always)
+    package var hasNoted: Bool { !noted.isEmpty }
+
+    /// Removes the expired keys that commands met, where the stripe is free. Call between transactions, holding no
+    /// stripe. Returns how many were removed.
+    package func removeNoted(
+        now: UInt64, tryLock: (Int) -> Bool, unlock: (Int) -> Void
+    ) throws(Interruption) -> Int {
+        var removed = 0
+        var at = 0
+        // Looking a key up notes it again, so the list is read from a second buffer.
+        Swift.swap(&noted, &removing)
+        defer {
+            noted.removeAll()
+            removing.removeAll()
+            keyspace.addExpired(removed)
+        }
+        while at < removing.count {
+            let base = removing.view.base + at
+            let namespace = UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
+            let length = Int(UInt32(littleEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+            at += 8 + length
+            let user = ByteView(base: base + 8, count: length)
+            let stripe = Stripes.index(of: user)
+            if !tryLock(stripe) { continue }
+            defer { unlock(stripe) }
+            if try removeExpired(user, namespace, now) { removed += 1 }
+        }
+        return removed
+    }
+
+    private func removeExpired(_ user: ByteView, _ namespace: UInt32, _ now: UInt64) throws(Interruption) -> Bool {
+        start(now: now)
+        do throws(Interruption) {
+            let found = try look(user, in: namespace)
+            let isDue = found.entry == nil && found.expireAt != 0
+            if isDue {
+                remove(user, in: namespace, was: found)
+                _ = try keyspace.store.commit(batch)
+            }
+            finished()
+            return isDue
+        } catch {
+            abandon()
+            throw error
+        }
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// As `withView`, with typed throws.
+    func withViewTyped<R>(_ body: (ByteView) throws(Interruption) -> R) throws(Interruption) -> R {
+        var fault: Interruption?
+        let result: R? = withUnsafeBytes { raw in
+            do throws(Interruption) {
+                return try body(ByteView(raw))
+            } catch {
+                fault = error
+                return nil
+            }
+        }
+        if let result { return result }
+        throw fault ?? .damaged
+    }
+}
