@@ -120,6 +120,10 @@ package final class CommandContext {
 
     package var now: UInt64 { keys.state.pointee.now }
 
+    package var reader: StoreReader { keys.reader }
+    package var batch: WriteBatch { keys.batch }
+    package var keyspace: Keyspace { keys.keyspace }
+
     /// The session's database. MULTI may change it between two commands.
     package var database: Int { keys.state.pointee.database }
 
