@@ -9,7 +9,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from valkconf import casefile, differential, fill  # noqa: E402
+from valkconf import casefile, coverage, differential, fill  # noqa: E402
 from valkconf.differences import Differences  # noqa: E402
 from valkconf.patterns import Bad  # noqa: E402
 from valkconf.runner import Runner, expected_text  # noqa: E402
@@ -39,6 +39,8 @@ def arguments():
     what.add_argument("--max-failures", type=int, default=0, metavar="N", help="stop after N failures")
     what.add_argument("--fill", action="store_true",
                       help="write the server's replies where a case expects ? (for writing new cases)")
+    what.add_argument("--coverage", action="store_true",
+                      help="list the commands of the server's table that no case sends")
     what.add_argument("--differential", nargs=2, metavar=("SEED", "N"),
                       help="N random sequences on the server and redis-server at once; SEED 0 chooses one")
     what.add_argument("--cases", default=os.path.join(HERE, "cases"), help="directory of the case files")
@@ -75,6 +77,8 @@ def main():
     try:
         if options.differential:
             return differential.main(target, DEFAULT_BINARY["redis"], *options.differential)
+        if options.coverage:
+            return coverage.main(cases, target)
         if options.fill:
             return fill.main(cases, Runner(target, binary, filling=True), options.cases)
         return run_all(options, cases, differences, target, binary)

@@ -3,6 +3,9 @@
 Only commands with one right answer are drawn. A failing sequence is shrunk by leaving out steps as
 long as the servers still disagree, then printed in the notation of the case files. The seed decides
 everything: SEED 0 chooses one and prints it. Sequence i of a run uses the seed `SEED:i`.
+
+Sequences take turns: RESP2 and RESP3; one command at a time and in pipelines; every eighth one has
+no transactions but a DEBUG RELOAD here and there, so that values are read back from storage.
 """
 
 import random
@@ -15,7 +18,8 @@ KEYS = [b"a", b"b", b"c", b"d", b"key:1", b"key:2", b"key:10", b"", b"\x00\r\n",
 NUMBERS = [b"0", b"1", b"-1", b"10", b"-10", b"100", b"9223372036854775807", b"-9223372036854775808",
            b"9223372036854775808", b"4611686018427387904", b"-9223372036854775807"]
 FLOATS = [b"0.1", b"-2.5", b"1e3", b"3.0", b"1e-5", b"1000000.5", b"-0.25", b"abc", b"", b"12345678.125"]
-VALUES = [b"", b"x", b"hello", b"hello world", b"007", b"3.25", b" 1", b"\x00\xff\r\n", b"v" * 44, b"w" * 45, b"z" * 3000]
+VALUES = [b"", b"x", b"hello", b"hello world", b"007", b"3.25", b" 1", b"\x00\xff\r\n", b"v" * 44, b"w" * 45, b"z" * 3000,
+          b"large" * 14000]
 OFFSETS = [b"0", b"1", b"-1", b"2", b"5", b"-3", b"10", b"-100", b"100", b"abc", b"43", b"9223372036854775807"]
 PATTERNS = [b"*", b"key:*", b"key:?", b"[ab]", b"[^a]", b"k*1", b"a", b"\xff*", b"\\*", b"?", b"*:*0"]
 # Times of expiry lie far ahead or far back, so that no reply depends on when it is asked.
@@ -143,12 +147,18 @@ LOOKING = (b"DBSIZE", b"KEYS", b"SCAN", b"FLUSHDB", b"RENAME", b"WATCH", b"SWAPD
 CLOCKED = (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"EXEC")
 
 
-def sequence(seed, length):
+SESSION = (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH")
+RELOAD = [b"DEBUG", b"RELOAD"]
+
+
+def sequence(seed, length, reloading=False):
     draw = Draw(random.Random(seed))
     steps = []
     for _ in range(length):
         words = draw.command()
         connection = draw.one(CONNECTIONS)
+        if reloading and words[0] in SESSION:
+            words = RELOAD if draw.random.random() < 0.4 else [b"GET", draw.key()]
         if words[0] in LOOKING:
             steps.append((connection, LOOK))
         steps.append((connection, words))
@@ -186,8 +196,8 @@ def _strings(reply):
 class Pair:
     """The same steps on both servers."""
 
-    def __init__(self, first, second, protocol):
-        self.servers, self.protocol = (first, second), protocol
+    def __init__(self, first, second, protocol, pipelining=False):
+        self.servers, self.protocol, self.pipelining = (first, second), protocol, pipelining
         self.connections = {}
 
     def connection(self, index, name):
@@ -205,12 +215,29 @@ class Pair:
         self.connections = {}
 
     def answer(self, index, name, words):
+        return self.answers(index, name, [words])[0]
+
+    def answers(self, index, name, requests):
+        """The replies to requests sent in one write; a failure ends the list."""
+        replies = []
         try:
             connection = self.connection(index, name)
-            connection.send(encode(words))
-            return connection.read()
+            connection.send(b"".join(encode(words) for words in requests))
+            for _ in requests:
+                replies.append(connection.read())
         except (Closed, Timeout, BadReply, OSError) as error:
-            return Reply("failure", "%s: %s" % (type(error).__name__, error))
+            replies.append(Reply("failure", "%s: %s" % (type(error).__name__, error)))
+        return replies
+
+    def batches(self, steps):
+        """(number of the first step, connection, requests), one request each unless pipelining."""
+        start = 0
+        while start < len(steps):
+            end = start + 1
+            while self.pipelining and end < len(steps) and steps[end][0] == steps[start][0]:
+                end += 1
+            yield start, steps[start][0], [words for _, words in steps[start:end]]
+            start = end
 
     def run(self, steps):
         """None when both agree throughout, else (index of the step, reply, reply)."""
@@ -220,11 +247,11 @@ class Pair:
             if reply.kind != "simple":
                 return 0, reply, reply
         try:
-            for number, (name, words) in enumerate(steps):
-                left = self.answer(0, name, words)
-                right = self.answer(1, name, words)
-                if left.kind == "failure" or right.kind == "failure" or not alike(left, right, words[0]):
-                    return number, left, right
+            for start, name, requests in self.batches(steps):
+                both = zip(requests, self.answers(0, name, requests), self.answers(1, name, requests))
+                for offset, (words, left, right) in enumerate(both):
+                    if left.kind == "failure" or right.kind == "failure" or not alike(left, right, words[0]):
+                        return start + offset, left, right
         finally:
             self.close()
         return None
@@ -238,7 +265,7 @@ def shrink(pair, steps, seconds=20.0):
     steps = steps[:found[0] + 1]
     deadline = time.monotonic() + seconds
     size = max(1, len(steps) // 2)
-    while time.monotonic() < deadline:
+    while steps and time.monotonic() < deadline:
         start, smaller = 0, False
         while start < len(steps) and time.monotonic() < deadline:
             candidate = steps[:start] + steps[start + size:]
@@ -284,14 +311,15 @@ def main(target, redis_binary, seed, count, length=60):
     started = time.monotonic()
     try:
         for number in range(count):
-            pair = Pair(target, redis, 2 + number % 2)
-            steps = sequence("%d:%d" % (seed, number), length)
+            pair = Pair(target, redis, 2 + number % 2, pipelining=number % 4 >= 2)
+            steps = sequence("%d:%d" % (seed, number), length, reloading=number % 8 == 7)
             commands += len(steps)
             if pair.run(steps) is None:
                 passed += 1
                 continue
             failed += 1
-            print("\nDIFFERENT: sequence %d of seed %d, RESP%d" % (number, seed, pair.protocol))
+            print("\nDIFFERENT: sequence %d of seed %d, RESP%d%s" % (
+                number, seed, pair.protocol, ", pipelined" if pair.pipelining else ""))
             print_difference(pair, shrink(pair, steps))
             if not target.alive():
                 print("the server under test died; its last words:\n%s" % target.output())
