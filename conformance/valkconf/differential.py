@@ -18,8 +18,8 @@ KEYS = [b"a", b"b", b"c", b"d", b"key:1", b"key:2", b"key:10", b"", b"\x00\r\n",
 NUMBERS = [b"0", b"1", b"-1", b"10", b"-10", b"100", b"9223372036854775807", b"-9223372036854775808",
            b"9223372036854775808", b"4611686018427387904", b"-9223372036854775807"]
 FLOATS = [b"0.1", b"-2.5", b"1e3", b"3.0", b"1e-5", b"1000000.5", b"-0.25", b"abc", b"", b"12345678.125"]
-VALUES = [b"", b"x", b"hello", b"hello world", b"007", b"3.25", b" 1", b"\x00\xff\r\n", b"v" * 44, b"w" * 45, b"z" * 3000,
-          b"large" * 14000]
+VALUES = [b"", b"x", b"hello", b"hello world", b"007", b"3.25", b" 1", b"\x00\xff\r\n", b"v" * 44, b"w" * 45,
+          b"z" * 3000, b"large" * 14000]
 OFFSETS = [b"0", b"1", b"-1", b"2", b"5", b"-3", b"10", b"-100", b"100", b"abc", b"43", b"9223372036854775807"]
 PATTERNS = [b"*", b"key:*", b"key:?", b"[ab]", b"[^a]", b"k*1", b"a", b"\xff*", b"\\*", b"?", b"*:*0"]
 # Times of expiry lie far ahead or far back, so that no reply depends on when it is asked.
@@ -150,13 +150,20 @@ CLOCKED = (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"EXEC")
 SESSION = (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH")
 RELOAD = [b"DEBUG", b"RELOAD"]
 
+# Not a command: SCAN with this COUNT and MATCH from cursor 0 until it is 0 again; the reply is the set of keys.
+WALK = b"scan-walk"
+
 
 def sequence(seed, length, reloading=False):
     draw = Draw(random.Random(seed))
     steps = []
+    if reloading:
+        steps.append(("main", [b"MSET"] + [b"%s:%d" % (b"walk" if i % 2 else b"v", i // 2) for i in range(400)]))
     for _ in range(length):
         words = draw.command()
         connection = draw.one(CONNECTIONS)
+        if reloading and words[0] == b"SCAN":
+            words = [WALK, draw.one([b"1", b"3", b"10", b"100"]), draw.one(PATTERNS + [b"walk:1*", b"walk:*7"])]
         if reloading and words[0] in SESSION:
             words = RELOAD if draw.random.random() < 0.4 else [b"GET", draw.key()]
         if words[0] in LOOKING:
@@ -193,6 +200,20 @@ def _strings(reply):
     return reply.kind == "array" and all(item.kind == "bulk" for item in reply.value)
 
 
+def walk(connection, count, pattern):
+    """A full SCAN as one reply: the keys, sorted, each once."""
+    cursor, keys = b"0", set()
+    for _ in range(100000):
+        reply = connection.call("SCAN", cursor, "COUNT", count, "MATCH", pattern)
+        if reply.kind != "array":
+            return reply
+        keys.update(item.value for item in reply.value[1].value)
+        cursor = reply.value[0].value
+        if cursor == b"0":
+            return Reply("array", [Reply("bulk", key) for key in sorted(keys)])
+    return Reply("failure", "SCAN does not end")
+
+
 class Pair:
     """The same steps on both servers."""
 
@@ -222,6 +243,8 @@ class Pair:
         replies = []
         try:
             connection = self.connection(index, name)
+            if requests[0][0] == WALK:
+                return [walk(connection, *requests[0][1:])]
             connection.send(b"".join(encode(words) for words in requests))
             for _ in requests:
                 replies.append(connection.read())
@@ -234,7 +257,8 @@ class Pair:
         start = 0
         while start < len(steps):
             end = start + 1
-            while self.pipelining and end < len(steps) and steps[end][0] == steps[start][0]:
+            while (self.pipelining and end < len(steps) and steps[end][0] == steps[start][0]
+                   and WALK not in (steps[end][1][0], steps[start][1][0])):
                 end += 1
             yield start, steps[start][0], [words for _, words in steps[start:end]]
             start = end
