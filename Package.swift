@@ -82,6 +82,7 @@ let package = Package(
             dependencies: [
                 "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "ValkTestSupport",
             ],
+            exclude: ["Data"],
             swiftSettings: strict),
         .testTarget(
             name: "ValkServerTests",

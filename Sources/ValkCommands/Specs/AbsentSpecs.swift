@@ -1,0 +1,479 @@
+// Facts about commands of parts that are (still) absent: scripts, users, clusters: what COMMAND INFO and COMMAND DOCS answer.
+// Arity, flags, keys, categories and arguments are those of Redis 7.0.15.
+
+extension CommandSpecs {
+    /// Without handlers.
+    static var absentSpecs: [CommandSpec] {
+        [
+            script,
+            function,
+            acl,
+            latency,
+            module,
+            cluster,
+            readonly,
+            readwrite,
+            asking,
+        ]
+    }
+
+    private static var script: CommandSpec {
+        CommandSpec(
+            "script", arity: -2,
+            categories: [.slow], since: "2.6.0", group: "scripting",
+            summary: "Groups the commands about Lua scripts.", complexity: "Depends on the subcommand",
+            subcommands: [scriptDebug, scriptExists, scriptFlush, scriptHelp, scriptKill, scriptLoad])
+    }
+
+    private static var scriptDebug: CommandSpec {
+        CommandSpec(
+            "debug", arity: 3, flags: [.noscript],
+            categories: [.slow, .scripting], since: "3.2.0", group: "scripting",
+            summary: "Sets how scripts are debugged.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("mode", .oneof, of: [
+                    ArgumentSpec("yes", .pureToken, token: "YES"),
+                    ArgumentSpec("sync", .pureToken, token: "SYNC"),
+                    ArgumentSpec("no", .pureToken, token: "NO"),
+                ]),
+            ])
+    }
+
+    private static var scriptExists: CommandSpec {
+        CommandSpec(
+            "exists", arity: -3, flags: [.noscript],
+            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
+            summary: "Tells which scripts are known, by their digests.", complexity: "O(N), N digests",
+            arguments: [
+                ArgumentSpec("sha1", .string, .multiple),
+            ],
+            tips: ["request_policy:all_shards", "response_policy:agg_logical_and"])
+    }
+
+    private static var scriptFlush: CommandSpec {
+        CommandSpec(
+            "flush", arity: -2, flags: [.noscript],
+            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
+            summary: "Forgets all scripts.", complexity: "O(N), N scripts",
+            arguments: [
+                ArgumentSpec("async", .oneof, .optional, since: "6.2.0", of: [
+                    ArgumentSpec("async", .pureToken, token: "ASYNC"),
+                    ArgumentSpec("sync", .pureToken, token: "SYNC"),
+                ]),
+            ],
+            history: [("6.2.0", "ASYNC and SYNC.")],
+            tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
+    }
+
+    private static var scriptHelp: CommandSpec {
+        CommandSpec(
+            "help", arity: 2, flags: [.loading, .stale],
+            categories: [.slow, .scripting], since: "5.0.0", group: "scripting",
+            summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var scriptKill: CommandSpec {
+        CommandSpec(
+            "kill", arity: 2, flags: [.noscript, .allowBusy],
+            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
+            summary: "Stops the script that runs.", complexity: "O(1)",
+            tips: ["request_policy:all_shards", "response_policy:one_succeeded"])
+    }
+
+    private static var scriptLoad: CommandSpec {
+        CommandSpec(
+            "load", arity: 3, flags: [.noscript, .stale],
+            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
+            summary: "Keeps a script and answers its digest.", complexity: "O(N), N bytes of the script",
+            arguments: [
+                ArgumentSpec("script", .string),
+            ],
+            tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
+    }
+
+    private static var function: CommandSpec {
+        CommandSpec(
+            "function", arity: -2,
+            categories: [.slow], since: "7.0.0", group: "scripting",
+            summary: "Groups the commands about function libraries.", complexity: "Depends on the subcommand",
+            subcommands: [functionFlush, functionHelp, functionKill, functionList, functionStats])
+    }
+
+    private static var functionFlush: CommandSpec {
+        CommandSpec(
+            "flush", arity: -2, flags: [.write, .noscript],
+            categories: [.write, .slow, .scripting], since: "7.0.0", group: "scripting",
+            summary: "Deletes all libraries.", complexity: "O(N), N functions",
+            arguments: [
+                ArgumentSpec("async", .oneof, .optional, of: [
+                    ArgumentSpec("async", .pureToken, token: "ASYNC"),
+                    ArgumentSpec("sync", .pureToken, token: "SYNC"),
+                ]),
+            ],
+            tips: ["request_policy:all_shards", "response_policy:all_succeeded"])
+    }
+
+    private static var functionHelp: CommandSpec {
+        CommandSpec(
+            "help", arity: 2, flags: [.loading, .stale],
+            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
+            summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var functionKill: CommandSpec {
+        CommandSpec(
+            "kill", arity: 2, flags: [.noscript, .allowBusy],
+            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
+            summary: "Stops the function that runs.", complexity: "O(1)",
+            tips: ["request_policy:all_shards", "response_policy:one_succeeded"])
+    }
+
+    private static var functionList: CommandSpec {
+        CommandSpec(
+            "list", arity: -2, flags: [.noscript],
+            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
+            summary: "Lists the libraries.", complexity: "O(N), N functions",
+            arguments: [
+                ArgumentSpec("library-name-pattern", .string, .optional, token: "LIBRARYNAME"),
+                ArgumentSpec("withcode", .pureToken, .optional, token: "WITHCODE"),
+            ],
+            tips: ["nondeterministic_output_order"])
+    }
+
+    private static var functionStats: CommandSpec {
+        CommandSpec(
+            "stats", arity: 2, flags: [.noscript, .allowBusy],
+            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
+            summary: "Tells which function runs and which engines there are.", complexity: "O(1)",
+            tips: ["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+    }
+
+    private static var acl: CommandSpec {
+        CommandSpec(
+            "acl", arity: -2,
+            categories: [.slow], since: "6.0.0", group: "server",
+            summary: "Groups the commands about users and their rights.", complexity: "Depends on the subcommand",
+            subcommands: [aclCat, aclGetuser, aclHelp, aclList, aclUsers, aclWhoami])
+    }
+
+    private static var aclCat: CommandSpec {
+        CommandSpec(
+            "cat", arity: -2, flags: [.noscript, .loading, .stale],
+            categories: [.slow], since: "6.0.0", group: "server",
+            summary: "Lists the categories, or the commands of one.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("categoryname", .string, .optional),
+            ])
+    }
+
+    private static var aclGetuser: CommandSpec {
+        CommandSpec(
+            "getuser", arity: 3, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
+            summary: "Shows the rules of a user.", complexity: "O(N), N rules",
+            arguments: [
+                ArgumentSpec("username", .string),
+            ],
+            history: [("6.2.0", "Channel patterns."), ("7.0.0", "Selectors.")])
+    }
+
+    private static var aclHelp: CommandSpec {
+        CommandSpec(
+            "help", arity: 2, flags: [.loading, .stale],
+            categories: [.slow], since: "6.0.0", group: "server",
+            summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var aclList: CommandSpec {
+        CommandSpec(
+            "list", arity: 2, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
+            summary: "Lists the users with their rules.", complexity: "O(N), N users")
+    }
+
+    private static var aclUsers: CommandSpec {
+        CommandSpec(
+            "users", arity: 2, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
+            summary: "Lists the names of the users.", complexity: "O(N), N users")
+    }
+
+    private static var aclWhoami: CommandSpec {
+        CommandSpec(
+            "whoami", arity: 2, flags: [.noscript, .loading, .stale],
+            categories: [.slow], since: "6.0.0", group: "server",
+            summary: "Tells the user of this connection.", complexity: "O(1)")
+    }
+
+    private static var latency: CommandSpec {
+        CommandSpec(
+            "latency", arity: -2,
+            categories: [.slow], since: "2.8.13", group: "server",
+            summary: "Groups the commands about delays.", complexity: "Depends on the subcommand",
+            subcommands: [latencyDoctor, latencyGraph, latencyHelp, latencyHistory, latencyLatest, latencyReset])
+    }
+
+    private static var latencyDoctor: CommandSpec {
+        CommandSpec(
+            "doctor", arity: 2, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
+            summary: "Reports on delays in words.", complexity: "O(1)",
+            tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
+    }
+
+    private static var latencyGraph: CommandSpec {
+        CommandSpec(
+            "graph", arity: 3, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
+            summary: "Draws the delays of an event.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("event", .string),
+            ],
+            tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
+    }
+
+    private static var latencyHelp: CommandSpec {
+        CommandSpec(
+            "help", arity: 2, flags: [.loading, .stale],
+            categories: [.slow], since: "2.8.13", group: "server",
+            summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var latencyHistory: CommandSpec {
+        CommandSpec(
+            "history", arity: 3, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
+            summary: "Lists the measured delays of an event.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("event", .string),
+            ],
+            tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
+    }
+
+    private static var latencyLatest: CommandSpec {
+        CommandSpec(
+            "latest", arity: 2, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
+            summary: "Lists the newest delay of each event.", complexity: "O(1)",
+            tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
+    }
+
+    private static var latencyReset: CommandSpec {
+        CommandSpec(
+            "reset", arity: -2, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
+            summary: "Forgets the delays of events.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("event", .string, [.optional, .multiple]),
+            ],
+            tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
+    }
+
+    private static var module: CommandSpec {
+        CommandSpec(
+            "module", arity: -2,
+            categories: [.slow], since: "4.0.0", group: "server",
+            summary: "Groups the commands about modules.", complexity: "Depends on the subcommand",
+            subcommands: [moduleHelp, moduleList])
+    }
+
+    private static var moduleHelp: CommandSpec {
+        CommandSpec(
+            "help", arity: 2, flags: [.loading, .stale],
+            categories: [.slow], since: "5.0.0", group: "server",
+            summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var moduleList: CommandSpec {
+        CommandSpec(
+            "list", arity: 2, flags: [.admin, .noscript],
+            categories: [.admin, .slow, .dangerous], since: "4.0.0", group: "server",
+            summary: "Lists the loaded modules.", complexity: "O(N), N modules",
+            tips: ["nondeterministic_output_order"])
+    }
+
+    private static var cluster: CommandSpec {
+        CommandSpec(
+            "cluster", arity: -2,
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Groups the commands about clusters.", complexity: "Depends on the subcommand",
+            subcommands: [
+                clusterCountkeysinslot,
+                clusterGetkeysinslot,
+                clusterHelp,
+                clusterInfo,
+                clusterKeyslot,
+                clusterLinks,
+                clusterMeet,
+                clusterMyid,
+                clusterNodes,
+                clusterReplicas,
+                clusterReset,
+                clusterShards,
+                clusterSlaves,
+                clusterSlots,
+            ])
+    }
+
+    private static var clusterCountkeysinslot: CommandSpec {
+        CommandSpec(
+            "countkeysinslot", arity: 3, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Counts the keys of a slot.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("slot", .integer),
+            ])
+    }
+
+    private static var clusterGetkeysinslot: CommandSpec {
+        CommandSpec(
+            "getkeysinslot", arity: 4, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Lists keys of a slot.", complexity: "O(N), N keys",
+            arguments: [
+                ArgumentSpec("slot", .integer),
+                ArgumentSpec("count", .integer),
+            ],
+            tips: ["nondeterministic_output"])
+    }
+
+    private static var clusterHelp: CommandSpec {
+        CommandSpec(
+            "help", arity: 2, flags: [.loading, .stale],
+            categories: [.slow], since: "5.0.0", group: "cluster",
+            summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var clusterInfo: CommandSpec {
+        CommandSpec(
+            "info", arity: 2, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Describes the cluster's state.", complexity: "O(1)",
+            tips: ["nondeterministic_output"])
+    }
+
+    private static var clusterKeyslot: CommandSpec {
+        CommandSpec(
+            "keyslot", arity: 3, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Tells the slot of a key.", complexity: "O(N), N bytes of the key",
+            arguments: [
+                ArgumentSpec("key", .string),
+            ])
+    }
+
+    private static var clusterLinks: CommandSpec {
+        CommandSpec(
+            "links", arity: 2, flags: [.stale],
+            categories: [.slow], since: "7.0.0", group: "cluster",
+            summary: "Lists the links between nodes.", complexity: "O(N), N nodes",
+            tips: ["nondeterministic_output"])
+    }
+
+    private static var clusterMeet: CommandSpec {
+        CommandSpec(
+            "meet", arity: -4, flags: [.admin, .stale, .noAsyncLoading],
+            categories: [.admin, .slow, .dangerous], since: "3.0.0", group: "cluster",
+            summary: "Introduces another node.", complexity: "O(1)",
+            arguments: [
+                ArgumentSpec("ip", .string),
+                ArgumentSpec("port", .integer),
+                ArgumentSpec("cluster_bus_port", .integer, .optional, since: "4.0.0"),
+            ],
+            history: [("4.0.0", "The bus port.")])
+    }
+
+    private static var clusterMyid: CommandSpec {
+        CommandSpec(
+            "myid", arity: 2, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Tells the name of this node.", complexity: "O(1)")
+    }
+
+    private static var clusterNodes: CommandSpec {
+        CommandSpec(
+            "nodes", arity: 2, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Lists the nodes in their text form.", complexity: "O(N), N nodes",
+            tips: ["nondeterministic_output"])
+    }
+
+    private static var clusterReplicas: CommandSpec {
+        CommandSpec(
+            "replicas", arity: 3, flags: [.admin, .stale],
+            categories: [.admin, .slow, .dangerous], since: "5.0.0", group: "cluster",
+            summary: "Lists the replicas of a node.", complexity: "O(N), N replicas",
+            arguments: [
+                ArgumentSpec("node-id", .string),
+            ],
+            tips: ["nondeterministic_output"])
+    }
+
+    private static var clusterReset: CommandSpec {
+        CommandSpec(
+            "reset", arity: -2, flags: [.admin, .noscript, .stale],
+            categories: [.admin, .slow, .dangerous], since: "3.0.0", group: "cluster",
+            summary: "Takes the node out of its cluster.", complexity: "O(N), N nodes",
+            arguments: [
+                ArgumentSpec("hard_soft", .oneof, .optional, of: [
+                    ArgumentSpec("hard", .pureToken, token: "HARD"),
+                    ArgumentSpec("soft", .pureToken, token: "SOFT"),
+                ]),
+            ])
+    }
+
+    private static var clusterShards: CommandSpec {
+        CommandSpec(
+            "shards", arity: 2, flags: [.stale],
+            categories: [.slow], since: "7.0.0", group: "cluster",
+            summary: "Tells which shards have which slots.", complexity: "O(N), N nodes",
+            tips: ["nondeterministic_output"])
+    }
+
+    private static var clusterSlaves: CommandSpec {
+        CommandSpec(
+            "slaves", arity: 3, flags: [.admin, .stale],
+            categories: [.admin, .slow, .dangerous], since: "3.0.0", group: "cluster",
+            summary: "Lists the replicas of a node.", complexity: "O(N), N replicas",
+            arguments: [
+                ArgumentSpec("node-id", .string),
+            ],
+            tips: ["nondeterministic_output"],
+            docFlags: ["deprecated"],
+            deprecatedSince: "5.0.0",
+            replacedBy: "`CLUSTER REPLICAS`")
+    }
+
+    private static var clusterSlots: CommandSpec {
+        CommandSpec(
+            "slots", arity: 2, flags: [.stale],
+            categories: [.slow], since: "3.0.0", group: "cluster",
+            summary: "Tells which nodes have which slots.", complexity: "O(N), N nodes",
+            history: [("4.0.0", "Node names."), ("7.0.0", "More of the network.")],
+            tips: ["nondeterministic_output"],
+            docFlags: ["deprecated"],
+            deprecatedSince: "7.0.0",
+            replacedBy: "`CLUSTER SHARDS`")
+    }
+
+    private static var readonly: CommandSpec {
+        CommandSpec(
+            "readonly", arity: 1, flags: [.loading, .stale, .fast],
+            categories: [.fast, .connection], since: "3.0.0", group: "cluster",
+            summary: "Allows reads on a replica of a cluster.", complexity: "O(1)")
+    }
+
+    private static var readwrite: CommandSpec {
+        CommandSpec(
+            "readwrite", arity: 1, flags: [.loading, .stale, .fast],
+            categories: [.fast, .connection], since: "3.0.0", group: "cluster",
+            summary: "Ends READONLY.", complexity: "O(1)")
+    }
+
+    private static var asking: CommandSpec {
+        CommandSpec(
+            "asking", arity: 1, flags: [.fast],
+            categories: [.fast, .connection], since: "3.0.0", group: "cluster",
+            summary: "Announces a command that follows a redirection.", complexity: "O(1)")
+    }
+}
