@@ -94,7 +94,7 @@ def run_all(options, cases, differences, target, binary):
     listed_runs = {}
     for protocol in protocols:
         for case in cases:
-            if protocol not in case.protocols:
+            if protocol not in case.protocols or (options.max_failures and failed >= options.max_failures):
                 continue
             if case.server is not None and not runner.own_server_possible():
                 skipped += 1
@@ -116,8 +116,6 @@ def run_all(options, cases, differences, target, binary):
                       % (case.identity, protocol, target.output()))
                 print("%d passed, %d failed" % (passed, failed + 1))
                 return 1
-            if options.max_failures and failed >= options.max_failures:
-                break
     if options.oracle:
         failed += stale(differences, listed_runs, options)
     for seconds, protocol, identity in sorted(timings, reverse=True)[:options.slowest]:
