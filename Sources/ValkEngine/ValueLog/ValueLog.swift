@@ -96,9 +96,8 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
                 try disk.syncDirectory(parent(of: directory))
             }
             try supply.prepareDirectory(resume)
-            first = try supply.make(
-                resume.nextSegment, capacity: options.segmentBytes,
-                prewrites: options.prewritesSegments || options.policy == .always)
+            // Not prewritten, whatever the policy: a start should not wait for that.
+            first = try supply.make(resume.nextSegment, capacity: options.segmentBytes, prewrites: false)
         } catch {
             throw StoreError(error)
         }
