@@ -25,9 +25,16 @@ import ValkTestSupport
     @Test(arguments: [
         "", "-", "+1", "+", " 1", "1 ", "1\n", "01", "00", "-0", "-01", "0x1", "1.0", "1e3", "1a", "a1", "--1", "-+1",
         "9223372036854775808", "-9223372036854775809", "18446744073709551615", "18446744073709551616",
-        "99999999999999999999", "-99999999999999999999", "100000000000000000000", "111111111111111111111", "1\0", "\u{0661}",
+        "99999999999999999999", "-99999999999999999999", "100000000000000000000", "111111111111111111111", "\u{0661}",
     ])
     func refusesEverythingElse(_ text: String) { #expect(parse(text) == nil) }
+
+    @Test func refusesEveryOtherByte() {
+        for byte in UInt8.min...UInt8.max where !(0x30...0x39).contains(byte) {
+            #expect([0x31, byte].withView { Decimal.parse($0) } == nil)
+            #expect([byte, 0x31].withView { Decimal.parse($0) } == (byte == 0x2D ? -1 : nil))
+        }
+    }
 
     @Test func parsesUnsignedDigits() {
         #expect(parseUnsigned("0") == 0)

@@ -103,6 +103,28 @@ import ValkTestSupport
         if case .read(let count) = attempt { #expect(count == 4096) }
     }
 
+    @Test func aWriteThatTheKernelCutsIsResumed() throws {
+        // Goal: a short transfer must not pass for a whole one. Method: the limit on file sizes cuts a write in the
+        // middle; the rest is then tried too and meets the limit. 1 GiB is far beyond what other tests write.
+        let limit = 1 << 30
+        let folder = TemporaryFolder()
+        let file = try PosixDisk().open(folder.file("a"), [.readWrite, .create])
+        var old = rlimit()
+        try #require(getrlimit(__rlimit_resource_t(1), &old) == 0)
+        var new = rlimit(rlim_cur: rlim_t(limit), rlim_max: old.rlim_max)
+        signal(SIGXFSZ, SIG_IGN)
+        try #require(setrlimit(__rlimit_resource_t(1), &new) == 0)
+        defer { setrlimit(__rlimit_resource_t(1), &old) }
+        let first = [UInt8](repeating: 1, count: 3000)
+        let second = [UInt8](repeating: 2, count: 5192)
+        do {
+            try first.withUnsafeBytes { a in try second.withUnsafeBytes { b in try file.write(a, b, at: limit - 4096) } }
+            Issue.record("a write past the limit passed for whole")
+        } catch { #expect((error as? DiskError)?.code == EFBIG) }
+        #expect(try file.size() == limit)
+        #expect(try file.read(8192, at: limit - 4096) == first + second[..<1096])
+    }
+
     @Test func fullDevicesAnswerNoSpace() throws {
         let file = try PosixDisk().open("/dev/full", .readWrite)
         #expect(failure { try file.write([1], at: 0) } == .noSpace)
