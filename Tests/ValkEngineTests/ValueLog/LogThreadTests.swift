@@ -9,11 +9,23 @@ import ValkTestSupport
 
 @testable import ValkEngine
 
-/// Adds from several threads; the commit lock orders them.
-private final class Writers: @unchecked Sendable {  // Guarded by the log's commit lock.
-    let fixture: LogFixture
-    var records: [Written] = []
-    init(_ fixture: LogFixture) { self.fixture = fixture }
+/// Pointers that a writer has added, for readers to follow.
+private final class Added: @unchecked Sendable {  // Guarded by `lock`.
+    private let lock = Lock()
+    private var pointers: [ValuePointer] = []
+    private var isDone = false
+    func append(_ pointer: ValuePointer) { lock.withLock { pointers.append(pointer) } }
+    func finish() { lock.withLock { isDone = true } }
+    /// How many there are, one by chance (the newest ones likelier), and whether no more will come.
+    func pick(_ random: inout SeededRandom) -> (index: Int, pointer: ValuePointer)? {
+        lock.withLock {
+            if pointers.isEmpty { return nil }
+            let back = random.oneIn(2) ? random.below(min(4, pointers.count)) : random.below(pointers.count)
+            let index = pointers.count - 1 - back
+            return (index, pointers[index])
+        }
+    }
+    var isFinished: Bool { lock.withLock { isDone } }
 }
 
 @Suite struct LogThreadTests {
@@ -82,6 +94,58 @@ private final class Writers: @unchecked Sendable {  // Guarded by the log's comm
             next[thread] += 1
         }
         if policy == .always { #expect(statistics.syncs <= statistics.framesWritten + 10) }
+    }
+
+    /// Readers follow pointers from the moment they are handed out: from the open frame, from queued ones, from the file,
+    /// while frames are written, segments roll and are synced.
+    @Test(arguments: [SyncPolicy.always, .everySecond])
+    func valuesCanBeReadAtAnyMoment(policy: SyncPolicy) throws {
+        let folder = TemporaryFolder()
+        var options = LogThreadTests.options(policy, segmentBytes: 64 << 10)
+        options.pendingBytesMax = 256 << 10
+        let fixture = try LogFixture(PosixDisk(), folder.file("log"), options: options)
+        let log = fixture.log
+        let added = Added()
+        let seed = TestSeed("valuesCanBeReadAtAnyMoment").value
+        let reads = Atomic<Int>(0)
+        let readers = (0..<2).map { reader in
+            PThread(name: "reader") {
+                var random = SeededRandom(seed: seed &+ UInt64(reader))
+                var buffer = ByteBuffer()
+                while !added.isFinished {
+                    guard let (index, pointer) = added.pick(&random) else { continue }
+                    let key = Array("key\(index)".utf8)
+                    do {
+                        let isRight = try withUnsafeMutablePointer(to: &buffer) { buffer in
+                            buffer.pointee.removeAll()
+                            return try key.withUnsafeBytes { raw in
+                                let value = try log.readValue(
+                                    pointer, key: ByteView(raw), into: buffer, mayBlock: reader == 0)
+                                return value.count == 100 + index % 3000
+                                    && value.buffer.allSatisfy { $0 == UInt8(truncatingIfNeeded: index) }
+                            }
+                        }
+                        if !isRight { Issue.record("value \(index) is wrong") }
+                        reads.wrappingAdd(1, ordering: .relaxed)
+                    } catch {
+                        if error as? Interruption != .wouldBlock { Issue.record("value \(index): \(error)") }
+                    }
+                }
+            }
+        }
+        for index in 0..<600 {
+            let value = [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 100 + index % 3000)
+            let result = try fixture.add([Written(key: Array("key\(index)".utf8), value: value, isSeparated: true)])
+            added.append(result.pointers[0])
+            if index % 5 == 4 { _ = try log.flush(upTo: result.position) }
+            if index % 100 == 99 { try log.waitUntilAcknowledged(result.position) }
+        }
+        added.finish()
+        for reader in readers { reader.join() }
+        #expect(reads.load(ordering: .relaxed) > 0)
+        #expect(fixture.events.damages.isEmpty)
+        try log.close()
+        #expect(try LogFixture.replay(PosixDisk(), folder.file("log")).records.count == 600)
     }
 
     @Test func alwaysAnswersLaterAndTellsTheObservers() throws {
