@@ -117,9 +117,9 @@ final class CacheShard: @unchecked Sendable {  // Everything below is under `loc
         guard bytes <= SizeClass.largestBytes else { return allocateOwn(bytes, makeRoom: true) }
         let wanted = SizeClass.index(bytes)
         let frame = takeFree(wanted) ?? takeNewChunk(wanted) ?? takeCold(wanted) ?? takeByClock(wanted)
-            ?? takeForeignChunk(wanted) ?? allocateOwn(bytes, makeRoom: false)
+            ?? takeBigger(wanted) ?? takeForeignChunk(wanted) ?? allocateOwn(bytes, makeRoom: false)
         frame.pointee.isCold = cold && frame.pointee.sizeClass != SizeClass.own
-        if frame.pointee.isCold { appendCold(frame, wanted) }
+        if frame.pointee.isCold { appendCold(frame, Int(frame.pointee.sizeClass)) }
         return frame
     }
 
@@ -219,7 +219,20 @@ final class CacheShard: @unchecked Sendable {  // Everything below is under `loc
         return nil
     }
 
-    /// For a class without any memory: a chunk of the class under the least pressure.
+    /// For a class without any memory: a frame of the next bigger class that has some. A few odd blocks are not worth a
+    /// chunk of sixty others; when they are many, `rebalance` gives the class its own.
+    private func takeBigger(_ c: Int) -> BlockFramePointer? {
+        guard classes[c].chunks.isEmpty else { return nil }
+        classes[c].evictions += 1
+        var bigger = c + 1
+        while bigger < classes.count {
+            if !classes[bigger].chunks.isEmpty { return takeFree(bigger) ?? takeCold(bigger) ?? takeByClock(bigger) }
+            bigger += 1
+        }
+        return nil
+    }
+
+    /// For a class without any memory, when no bigger one has any: a chunk of the class under the least pressure.
     private func takeForeignChunk(_ c: Int) -> BlockFramePointer? {
         guard classes[c].chunks.isEmpty, let donor = leastPressed(except: c), let chunk = emptyChunk(of: donor)
         else { return nil }
@@ -359,8 +372,8 @@ final class CacheShard: @unchecked Sendable {  // Everything below is under `loc
         evictionsSinceRebalance = 0
         var worst = 0
         var worstPressure = 0.0
-        for i in 0..<classes.count where !classes[i].chunks.isEmpty {
-            let pressure = Double(classes[i].evictions) / Double(classes[i].chunks.count)
+        for i in 0..<classes.count {
+            let pressure = Double(classes[i].evictions) / Double(max(1, classes[i].chunks.count))
             if pressure > worstPressure {
                 worst = i
                 worstPressure = pressure

@@ -58,7 +58,7 @@ struct BlockBuilder: ~Copyable {
         let variable =
             (records.count + 1) * sequences + (expiringCount + (entry.expireAt != 0 ? 1 : 0)) * expiries
         let size = BlockFormat.headerBytes + fixed + variable + prefix - restarts * prefix
-        return size + restarts * (size > 0xFF00 ? 4 : 2)
+        return size + restarts * (size > 0xF000 ? 8 : 4)
     }
 
     private static func fixedBytes(_ entry: Entry, shared: Int) -> Int {
@@ -113,62 +113,78 @@ struct BlockBuilder: ~Copyable {
         precondition(!records.isEmpty, "an empty block")
         let baseExpiry = expiringCount > 0 ? expireAtMin : 0
         let restarts = (records.count + interval - 1) / interval
-        let bound =
-            BlockFormat.headerBytes + prefixLength + fixedBytes + records.count * 20 + restarts * 4
+        let bound = BlockFormat.headerBytes + prefixLength + fixedBytes + records.count * 20 + restarts * 8
         let base = out.reserve(bound)
+        // The width of a restart follows from the size of the content, offsets included.
+        var keyBytes = 0
+        var bodyBytes = 0
+        for index in 0..<records.count {
+            let lengths = lengths(index, baseExpiry)
+            keyBytes +=
+                Varint.size(UInt64(lengths.shared)) + Varint.size(UInt64(lengths.key)) + Varint.size(UInt64(lengths.body))
+                + lengths.key
+            bodyBytes += lengths.body
+        }
+        let rest = BlockFormat.headerBytes + prefixLength + keyBytes + bodyBytes
+        let isWide = rest + restarts * 4 > 0xFFFF
+        let total = rest + restarts * (isWide ? 8 : 4)
+        precondition(total <= bound, "a block of \(total) bytes, \(bound) expected at most")
+        var restartAt = BlockFormat.headerBytes + prefixLength
+        var at = restartAt + restarts * (isWide ? 8 : 4)
+        var bodyAt = at + keyBytes
         base.storeFixed(sequenceMin, 0)
         base.storeFixed(baseExpiry, 8)
         base.storeFixed(UInt32(prefixLength), 16)
+        base.storeFixed(UInt32(restarts), 20)
+        base.storeFixed(UInt32(bodyAt), 24)
+        base.storeFixed(UInt32(records.count), 28)
         // The first entry is a restart: its whole key is the first thing staged, and the prefix is its beginning.
-        let source = UnsafeRawPointer(staged.view.base)
+        let source = staged.view.base
         memcpy(base + BlockFormat.headerBytes, source, prefixLength)
-        var at = BlockFormat.headerBytes + prefixLength
-        var restartOffsets: [Int] = []
-        restartOffsets.reserveCapacity(restarts)
         for index in 0..<records.count {
             let record = records[index]
-            let isRestart = index % interval == 0
-            if isRestart { restartOffsets.append(at) }
-            // A non-restart entry shares at least the block's prefix with the one before; a restart entry has it in front.
-            let shared = isRestart ? 0 : record.shared - prefixLength
-            let keySkip = isRestart ? prefixLength : 0
-            let keyBytes = record.keyBytes - keySkip
-            let sequence = record.sequence - sequenceMin
-            let expiry = record.expireAt == 0 ? 0 : record.expireAt - baseExpiry
-            var body = 1 + Varint.size(sequence) + record.valueBytes
-            if record.meta & BlockFormat.Meta.hasTag != 0 { body += 1 }
-            if record.meta & BlockFormat.Meta.hasExpiry != 0 { body += Varint.size(expiry) }
-            at += Varint.write(UInt64(shared), to: base + at)
-            at += Varint.write(UInt64(keyBytes), to: base + at)
-            at += Varint.write(UInt64(body), to: base + at)
-            memcpy(base + at, source + record.offset + keySkip, keyBytes)
-            at += keyBytes
-            base.storeBytes(of: record.meta, toByteOffset: at, as: UInt8.self)
-            at += 1
+            if index % interval == 0 {
+                if isWide {
+                    base.storeFixed(UInt32(at), restartAt)
+                    base.storeFixed(UInt32(bodyAt), restartAt + 4)
+                } else {
+                    base.storeFixed(UInt16(at), restartAt)
+                    base.storeFixed(UInt16(bodyAt), restartAt + 2)
+                }
+                restartAt += isWide ? 8 : 4
+            }
+            let lengths = lengths(index, baseExpiry)
+            at += Varint.write(UInt64(lengths.shared), to: base + at)
+            at += Varint.write(UInt64(lengths.key), to: base + at)
+            at += Varint.write(UInt64(lengths.body), to: base + at)
+            // Staged key bytes of a restart begin with the block's prefix.
+            memcpy(base + at, source + record.offset + (record.keyBytes - lengths.key), lengths.key)
+            at += lengths.key
+            base.storeBytes(of: record.meta, toByteOffset: bodyAt, as: UInt8.self)
+            bodyAt += 1
             if record.meta & BlockFormat.Meta.hasTag != 0 {
-                base.storeBytes(of: record.tag, toByteOffset: at, as: UInt8.self)
-                at += 1
+                base.storeBytes(of: record.tag, toByteOffset: bodyAt, as: UInt8.self)
+                bodyAt += 1
             }
-            at += Varint.write(sequence, to: base + at)
-            if record.meta & BlockFormat.Meta.hasExpiry != 0 { at += Varint.write(expiry, to: base + at) }
-            memcpy(base + at, source + record.offset + record.keyBytes, record.valueBytes)
-            at += record.valueBytes
+            bodyAt += Varint.write(record.sequence - sequenceMin, to: base + bodyAt)
+            if record.expireAt != 0 { bodyAt += Varint.write(record.expireAt - baseExpiry, to: base + bodyAt) }
+            memcpy(base + bodyAt, source + record.offset + record.keyBytes, record.valueBytes)
+            bodyAt += record.valueBytes
         }
-        base.storeFixed(UInt32(at), 20)
-        // The width follows from the whole content's size, offsets included.
-        let width = at + restarts * 2 > 0xFFFF ? 4 : 2
-        for offset in restartOffsets {
-            if width == 4 {
-                base.storeFixed(UInt32(offset), at)
-            } else {
-                base.storeFixed(UInt16(offset), at)
-            }
-            at += width
-        }
-        precondition(at <= bound, "a block of \(at) bytes, \(bound) expected at most")
-        out.advance(at)
+        precondition(bodyAt == total, "a block of \(bodyAt) bytes, \(total) expected")
+        out.advance(total)
         reset()
-        return at
+        return total
+    }
+
+    /// The three lengths in front of entry `index`, as they are stored.
+    private func lengths(_ index: Int, _ baseExpiry: UInt64) -> (shared: Int, key: Int, body: Int) {
+        let record = records[index]
+        let isRestart = index % interval == 0
+        var body = 1 + Varint.size(record.sequence - sequenceMin) + record.valueBytes
+        if record.meta & BlockFormat.Meta.hasTag != 0 { body += 1 }
+        if record.expireAt != 0 { body += Varint.size(record.expireAt - baseExpiry) }
+        return isRestart ? (0, record.keyBytes - prefixLength, body) : (record.shared - prefixLength, record.keyBytes, body)
     }
 
     private mutating func reset() {

@@ -3,16 +3,19 @@
 //    0  baseSequence  u64   smallest sequence in the block
 //    8  baseExpiry    u64   smallest expiry in the block, 0 when no entry has one
 //   16  prefixLength  u32   bytes that all keys of the block begin with, stored once
-//   20  entriesEnd    u32   where the restart offsets begin
-//   24  prefix, then the entries, then the offsets of the restart entries (u16 each; u32 in a content over 65,535 bytes)
+//   20  restartCount  u32
+//   24  bodiesStart   u32   where the first body begins and the last key ends
+//   28  entryCount    u32
+//   32  prefix | restarts | keys | bodies
 //
-//   entry := shared varint | unshared varint | bodyLength varint | unshared key bytes | body
-//   body  := meta u8 | [tag u8] | sequence - baseSequence varint | [expireAt - baseExpiry varint] | value or pointer
-//   meta  := flags (bits 0...3) | kind (bits 4, 5) | has a tag (bit 6) | has an expiry (bit 7)
+//   restart := offset of its key, offset of its body (u16 each; u32 in a content over 65,535 bytes)
+//   key     := shared varint | unshared varint | bodyLength varint | unshared key bytes
+//   body    := meta u8 | [tag u8] | sequence - baseSequence varint | [expireAt - baseExpiry varint] | value or pointer
+//   meta    := flags (bits 0...3) | kind (bits 4, 5) | has a tag (bit 6) | has an expiry (bit 7)
 //
 // `shared` counts the key bytes after the block's prefix that equal those of the entry before; it is 0 in a restart
-// entry. Every Nth entry is a restart. Putting the body's length in front lets a search step over an entry without
-// looking into it.
+// entry. Every Nth entry is a restart. Keys stand together at the front and bodies behind them, both in entry order: the
+// keys of a whole block fill a few cache lines, which are fetched at once, and a search touches one body at most.
 //
 // SAFETY: `validate` walks a block once, when it comes from the disk. Everything else here trusts the block: checksummed,
 // walked, and immutable from then on.
@@ -22,7 +25,7 @@ import Glibc
 import ValkBase
 
 enum BlockFormat {
-    static let headerBytes = 24
+    static let headerBytes = 32
     static let pointerBytes = 16
 
     enum Meta {
@@ -32,22 +35,23 @@ enum BlockFormat {
         static let hasExpiry: UInt8 = 0x80
     }
 
+    /// Bytes of one restart.
     @inline(__always)
-    static func restartWidth(_ contentBytes: Int) -> Int { contentBytes > 0xFFFF ? 4 : 2 }
+    static func restartBytes(_ contentBytes: Int) -> Int { contentBytes > 0xFFFF ? 8 : 4 }
 }
 
-/// The three lengths in front of an entry. A trivial struct that lives in registers.
+/// One entry of the key area. A trivial struct that lives in registers.
 struct EntryHead {
     var shared: Int
     var unshared: Int
+    /// Bytes of the body.
     var body: Int
     /// Where the unshared key bytes start.
     var key: UnsafeRawPointer
 
     @inline(__always)
     init(_ at: UnsafeRawPointer) {
-        // Keys are mostly shorter than 128 bytes, and a block is never read at its last 4 bytes here: restart offsets and
-        // the trailer's memory follow the entries.
+        // The usual case: three lengths under 128, a byte each.
         let b0 = at.load(as: UInt8.self)
         let b1 = at.load(fromByteOffset: 1, as: UInt8.self)
         let b2 = at.load(fromByteOffset: 2, as: UInt8.self)
@@ -65,8 +69,8 @@ struct EntryHead {
         key = p
     }
 
-    @inline(__always) var bodyStart: UnsafeRawPointer { key + unshared }
-    @inline(__always) var end: UnsafeRawPointer { key + (unshared &+ body) }
+    /// Where the next entry of the key area starts.
+    @inline(__always) var end: UnsafeRawPointer { key + unshared }
 }
 
 /// What a search inside one block came to.
@@ -92,16 +96,41 @@ struct BlockView {
     @inline(__always) var baseSequence: UInt64 { base.fixed(0, UInt64.self) }
     @inline(__always) var baseExpiry: UInt64 { base.fixed(8, UInt64.self) }
     @inline(__always) var prefixLength: Int { Int(base.fixed(16, UInt32.self)) }
-    @inline(__always) var entriesEnd: Int { Int(base.fixed(20, UInt32.self)) }
+    @inline(__always) var restartCount: Int { Int(base.fixed(20, UInt32.self)) }
+    @inline(__always) var bodiesStart: Int { Int(base.fixed(24, UInt32.self)) }
+    @inline(__always) var entryCount: Int { Int(base.fixed(28, UInt32.self)) }
     @inline(__always) var prefix: ByteView { ByteView(base: base + BlockFormat.headerBytes, count: prefixLength) }
-    @inline(__always) var entriesStart: Int { BlockFormat.headerBytes &+ prefixLength }
-    @inline(__always) var restartCount: Int { (count &- entriesEnd) / BlockFormat.restartWidth(count) }
+    @inline(__always) var keysStart: Int {
+        BlockFormat.headerBytes &+ prefixLength &+ restartCount &* BlockFormat.restartBytes(count)
+    }
 
+    /// Asks for the lines that a search reads first, before it waits for any of them.
     @inline(__always)
-    func restart(_ index: Int) -> Int {
-        let table = base + entriesEnd
+    func prefetch() {
+        valk_prefetch(base)
+        valk_prefetch(base + 64)
+        valk_prefetch(base + 128)
+        valk_prefetch(base + 192)
+        valk_prefetch(base + 256)
+        valk_prefetch(base + 320)
+        valk_prefetch(base + 384)
+        valk_prefetch(base + 448)
+    }
+
+    /// Offset of the key of restart `index`.
+    @inline(__always)
+    func restartKey(_ index: Int) -> Int {
+        let table = base + (BlockFormat.headerBytes &+ prefixLength)
         return count > 0xFFFF
-            ? Int(table.fixed(index &* 4, UInt32.self)) : Int(table.fixed(index &* 2, UInt16.self))
+            ? Int(table.fixed(index &* 8, UInt32.self)) : Int(table.fixed(index &* 4, UInt16.self))
+    }
+
+    /// Offset of the body of restart `index`.
+    @inline(__always)
+    func restartBody(_ index: Int) -> Int {
+        let table = base + (BlockFormat.headerBytes &+ prefixLength)
+        return count > 0xFFFF
+            ? Int(table.fixed(index &* 8 &+ 4, UInt32.self)) : Int(table.fixed(index &* 4 &+ 2, UInt16.self))
     }
 
     /// The last restart whose key is before `key` (both without the block's prefix), 0 when there is none.
@@ -112,17 +141,16 @@ struct BlockView {
         // Invariant: restarts below `low` are before the key (or low is 0), those from `high` on are not.
         while high &- low > 1 {
             let middle = (low &+ high) >> 1
-            let head = EntryHead(base + restart(middle))
+            let head = EntryHead(base + restartKey(middle))
             if ByteView(base: head.key, count: head.unshared).compare(key) < 0 { low = middle } else { high = middle }
         }
         return low
     }
 
-    /// Fills in everything of `entry` but its key.
+    /// Fills in everything of `entry` but its key from the body of `length` bytes at `body`.
     @inline(__always)
-    func readBody(_ head: EntryHead, into entry: UnsafeMutablePointer<Entry>) {
-        var p = head.bodyStart
-        let end = head.end
+    func readBody(_ body: UnsafeRawPointer, _ length: Int, into entry: UnsafeMutablePointer<Entry>) {
+        var p = body
         let meta = p.load(as: UInt8.self)
         p += 1
         var tag: UInt8 = 0
@@ -145,16 +173,16 @@ struct BlockView {
             entry.pointee.value = ByteView(base: p, count: 0)
             entry.pointee.valueLength = Int(pointer.length)
         } else {
-            let length = end - p
-            entry.pointee.value = ByteView(base: p, count: length)
-            entry.pointee.valueLength = length
+            let valueLength = body + length - p
+            entry.pointee.value = ByteView(base: p, count: valueLength)
+            entry.pointee.valueLength = valueLength
         }
     }
 
     /// The sequence alone.
     @inline(__always)
-    func sequence(_ head: EntryHead) -> UInt64 {
-        var p = head.bodyStart
+    func sequence(_ body: UnsafeRawPointer) -> UInt64 {
+        var p = body
         p += p.load(as: UInt8.self) & BlockFormat.Meta.hasTag != 0 ? 2 : 1
         return baseSequence &+ Varint.readTrusted(&p)
     }
@@ -169,11 +197,12 @@ struct BlockView {
             else { return .absent }
         }
         let rest = key.dropFirst(prefixLength)
-        var run = lastRestart(before: rest)
         let restarts = restartCount
-        let stop = base + entriesEnd
-        var at = base + restart(run)
-        var runEnd = run &+ 1 < restarts ? base + restart(run &+ 1) : stop
+        var run = lastRestart(before: rest)
+        let stop = base + bodiesStart
+        var at = base + restartKey(run)
+        var body = base + restartBody(run)
+        var runEnd = run &+ 1 < restarts ? base + restartKey(run &+ 1) : stop
         // Bytes that `rest` has in common with the entry before `at`, which is before the key or is the key itself in a
         // version that is too new.
         var matched = 0
@@ -181,13 +210,13 @@ struct BlockView {
             if at == runEnd {
                 if at == stop { break }
                 run &+= 1
-                runEnd = run &+ 1 < restarts ? base + restart(run &+ 1) : stop
+                runEnd = run &+ 1 < restarts ? base + restartKey(run &+ 1) : stop
                 matched = 0
             }
             let head = EntryHead(at)
+            // An entry that shares more with the one before than the key does is still before the key.
             if head.shared < matched { return .absent }
             if head.shared == matched {
-                // Compare what follows the shared bytes.
                 let wanted = rest.count &- matched
                 let shorter = wanted < head.unshared ? wanted : head.unshared
                 var i = 0
@@ -204,8 +233,8 @@ struct BlockView {
                 } else if head.unshared > wanted {
                     return .absent
                 } else if head.unshared == wanted {
-                    if sequence(head) <= maxSequence {
-                        readBody(head, into: entry)
+                    if sequence(body) <= maxSequence {
+                        readBody(body, head.body, into: entry)
                         entry.pointee.key = key
                         return .found
                     }
@@ -213,6 +242,7 @@ struct BlockView {
                 matched &+= i
             }
             at = head.end
+            body += head.body
         }
         // Every entry of the last run is at or before the key. `matched` covers the whole key only if the last one is it.
         return matched == rest.count ? .continues : .absent
@@ -224,33 +254,33 @@ extension BlockFormat {
     /// searched without further checks. Does not compare keys. O(entries).
     static func validate(_ content: ByteView) -> Bool {
         guard content.count > headerBytes, content.count <= TableFormat.blockBytesMax else { return false }
-        let base = content.base
-        let prefixLength = Int(base.fixed(16, UInt32.self))
-        let entriesEnd = Int(base.fixed(20, UInt32.self))
-        guard entriesEnd <= content.count, prefixLength <= EntryLimits.keyBytesMax,
-            headerBytes + prefixLength < entriesEnd
-        else { return false }
-        let width = restartWidth(content.count)
-        let restartBytes = content.count - entriesEnd
-        guard restartBytes > 0, restartBytes % width == 0 else { return false }
-        let view = BlockView(base: base, count: content.count)
+        let view = BlockView(base: content.base, count: content.count)
         let restarts = view.restartCount
-        var reader = ByteReader(content[(headerBytes + prefixLength)..<entriesEnd])
+        let entries = view.entryCount
+        let bodiesStart = view.bodiesStart
+        // The counts are below 2^32, so nothing overflows.
+        guard view.prefixLength <= EntryLimits.keyBytesMax, restarts >= 1, restarts <= entries,
+            bodiesStart <= content.count, view.keysStart < bodiesStart
+        else { return false }
+        var keys = ByteReader(content[view.keysStart..<bodiesStart])
+        var bodies = ByteReader(content[bodiesStart..<content.count])
         var run = 0
-        var previousLength = 0
-        while reader.remaining > 0 {
-            let offset = reader.at - base
-            let isRestart = run < restarts && view.restart(run) == offset
-            guard let shared = reader.varint(), let unshared = reader.varint(), let body = reader.varint(),
-                shared <= UInt64(isRestart ? 0 : previousLength), unshared <= UInt64(EntryLimits.keyBytesMax),
-                body <= UInt64(reader.remaining), reader.bytes(Int(unshared)) != nil,
-                let bytes = reader.bytes(Int(body)), validateBody(bytes)
+        var length = 0
+        for _ in 0..<entries {
+            let isRestart = run < restarts && view.restartKey(run) == keys.at - content.base
+            if isRestart {
+                guard view.restartBody(run) == bodies.at - content.base else { return false }
+                run += 1
+            }
+            guard run > 0, let shared = keys.varint(), let unshared = keys.varint(), let body = keys.varint(),
+                shared <= UInt64(isRestart ? 0 : length), unshared <= UInt64(EntryLimits.keyBytesMax),
+                keys.bytes(Int(unshared)) != nil, body <= UInt64(bodies.remaining),
+                let bytes = bodies.bytes(Int(body)), validateBody(bytes)
             else { return false }
-            if isRestart { run += 1 } else if offset == headerBytes + prefixLength { return false }
-            previousLength = Int(shared) + Int(unshared)
-            guard previousLength + prefixLength <= EntryLimits.keyBytesMax else { return false }
+            length = Int(shared) + Int(unshared)
+            guard length + view.prefixLength <= EntryLimits.keyBytesMax else { return false }
         }
-        return run == restarts
+        return run == restarts && keys.remaining == 0 && bodies.remaining == 0
     }
 
     private static func validateBody(_ body: ByteView) -> Bool {

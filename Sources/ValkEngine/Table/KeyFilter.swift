@@ -40,6 +40,12 @@ package enum KeyFilter {
         }
     }
 
+    /// Asks for the line of `hash`, so that the probe of one table waits while those of others do.
+    @inline(__always)
+    static func prefetch(_ hash: UInt64, in bits: UnsafeRawPointer, lines: Int) {
+        valk_prefetch(bits + line(hash, lines) &* lineBytes)
+    }
+
     /// False: the key is certainly not in the table. `lines` is at least 1.
     @inline(__always)
     static func mayContain(_ hash: UInt64, in bits: UnsafeRawPointer, lines: Int, probes: Int) -> Bool {

@@ -35,9 +35,10 @@ package final class TableCursor: EntryCursor {
     /// The content of the block at the cursor when it is in no frame.
     private var content = ByteBuffer()
 
-    // The entry at the cursor: its offset in the block, where it ends, and in which restart run it is.
+    // The entry at the cursor: where its key starts, where the next key and body do, and in which restart run it is.
     private var at = 0
     private var end = 0
+    private var bodyEnd = 0
     private var run = 0
     private let key: UnsafeMutablePointer<ByteBuffer>
     private let current: UnsafeMutablePointer<Entry>
@@ -99,9 +100,9 @@ package final class TableCursor: EntryCursor {
             return try enterNext()
         }
         run = view.lastRestart(before: wanted.dropFirst(prefix.count))
-        decode(view.restart(run))
+        decodeRestart()
         while key.pointee.view.compare(wanted) < 0 {
-            if end == view.entriesEnd { return try enterNext() }
+            if end == view.bodiesStart { return try enterNext() }
             step()
         }
     }
@@ -113,19 +114,19 @@ package final class TableCursor: EntryCursor {
 
     override package func next() throws(Interruption) {
         precondition(isValid, "next() of a cursor that is nowhere")
-        if end == view.entriesEnd { return try enterNext() }
+        if end == view.bodiesStart { return try enterNext() }
         step()
     }
 
     override package func previous() throws(Interruption) {
         precondition(isValid, "previous() of a cursor that is nowhere")
-        if at == view.entriesStart {
+        if at == view.keysStart {
             guard block > 0 else { return leave() }
             try enter(block - 1)
             return stepToLast()
         }
         let goal = at
-        if at == view.restart(run) { run -= 1 }
+        if at == view.restartKey(run) { run -= 1 }
         stepTo(end: goal)
     }
 
@@ -133,34 +134,38 @@ package final class TableCursor: EntryCursor {
 
     private func stepToFirst() {
         run = 0
-        decode(view.entriesStart)
+        decodeRestart()
     }
 
     private func stepToLast() {
         run = view.restartCount - 1
-        stepTo(end: view.entriesEnd)
+        stepTo(end: view.bodiesStart)
     }
 
-    /// To the entry of the current run that ends at `goal`.
+    /// To the entry of the current run whose key ends at `goal`.
     private func stepTo(end goal: Int) {
-        decode(view.restart(run))
-        while end < goal { decode(end) }
+        decodeRestart()
+        while end < goal { decode(end, bodyEnd) }
     }
 
     /// To the next entry, which is in this block.
     private func step() {
-        if run + 1 < view.restartCount && end == view.restart(run + 1) { run += 1 }
-        decode(end)
+        if run + 1 < view.restartCount && end == view.restartKey(run + 1) { run += 1 }
+        decode(end, bodyEnd)
     }
 
-    /// Makes the entry at `offset` the current one. The entry before it, or nothing but a restart, was current.
-    private func decode(_ offset: Int) {
+    /// To the first entry of the current run.
+    private func decodeRestart() { decode(view.restartKey(run), view.restartBody(run)) }
+
+    /// Makes the entry at these offsets the current one: a restart, or the one after the entry that was current.
+    private func decode(_ offset: Int, _ body: Int) {
         let head = EntryHead(view.base + offset)
         key.pointee.truncate(view.prefixLength + head.shared)
         key.pointee.append(head.key, head.unshared)
         at = offset
         end = head.end - view.base
-        view.readBody(head, into: current)
+        bodyEnd = body + head.body
+        view.readBody(view.base + body, head.body, into: current)
         current.pointee.key = key.pointee.view
     }
 

@@ -87,9 +87,12 @@ package struct TableFooter: Equatable, Sendable {
         to.storeFixed(UInt64(blockCount), 64)
         to.storeBytes(of: filterProbes, toByteOffset: 72, as: UInt8.self)
         to.storeFixed(TableFormat.version, 80)
-        to.storeFixed(valk_crc32c(0, to, 84), 84)
+        to.storeFixed(Self.checksum(to), 84)
         to.storeFixed(TableFormat.magic, 88)
     }
+
+    /// Of everything in front of the checksum.
+    static func checksum(_ at: UnsafeRawPointer) -> UInt32 { valk_crc32c(0, at, 84) }
 
     /// Reads and checks the footer of a file of `fileBytes` bytes whose id should be `fileId`.
     static func decode(
@@ -100,7 +103,7 @@ package struct TableFooter: Equatable, Sendable {
             throw StoreError(.corruption, "not a table: the footer's magic is missing", path: path, offset: place + 88)
         }
         // The version and the checksum stay where they are in every later format.
-        guard valk_crc32c(0, at, 84) == at.fixed(84, UInt32.self) else {
+        guard checksum(at) == at.fixed(84, UInt32.self) else {
             throw StoreError(.corruption, "the footer's checksum is wrong", path: path, offset: place)
         }
         let version = at.fixed(80, UInt32.self)
