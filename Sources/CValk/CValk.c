@@ -8,8 +8,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -217,6 +219,22 @@ int64_t valk_allocated_bytes(int fd) {
 
 void valk_drop_cache(int fd, int64_t offset, int64_t length) {
     (void)posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
+int valk_eventfd(void) {
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int valk_accept(int fd, void *address) {
+    socklen_t length = sizeof(struct sockaddr_storage);
+    int accepted = accept4(fd, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accepted < 0 ? -errno : accepted;
+}
+
+int valk_socket_address(int fd, bool peer, void *address) {
+    socklen_t length = sizeof(struct sockaddr_storage);
+    return (peer ? getpeername(fd, address, &length) : getsockname(fd, address, &length)) ? -errno : 0;
 }
 
 void valk_set_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }

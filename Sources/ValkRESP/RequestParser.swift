@@ -77,6 +77,9 @@ package struct RequestParser: ~Copyable {
         return ArgumentList(views: UnsafePointer(views), count: viewCount)
     }
 
+    /// Bytes of the command that `next` has just found, from its first to its last.
+    package var commandBytes: Int { position - commandStart }
+
     /// True in the middle of a command.
     package var isMidCommand: Bool { argumentsLeft > 0 || scanned > position }
 

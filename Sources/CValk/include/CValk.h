@@ -98,6 +98,14 @@ int valk_disk_space(const char *path, uint64_t *free_bytes, uint64_t *total_byte
 int64_t valk_allocated_bytes(int fd);
 void valk_drop_cache(int fd, int64_t offset, int64_t length);
 
+// MARK: Sockets.
+/// A non-blocking, close-on-exec eventfd, or -errno.
+int valk_eventfd(void);
+/// Accepts one connection, non-blocking and close-on-exec; its address goes to the 128 bytes at `address`. Or -errno.
+int valk_accept(int fd, void *address);
+/// The address at this (`peer` false) or the other end, into 128 bytes. 0 or -errno.
+int valk_socket_address(int fd, bool peer, void *address);
+
 // MARK: Threads.
 void valk_set_thread_name(const char *name);
 

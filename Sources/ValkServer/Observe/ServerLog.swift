@@ -9,6 +9,7 @@
 // swift-log is the face that the rest of the server sees; this file is its only back end. Redis' four levels map to
 // debug, info ("verbose"), notice and warning; swift-log's trace is debug here, error and critical are warning.
 
+import CValk
 import Glibc
 import Logging
 import Synchronization

@@ -1,0 +1,296 @@
+// Reading and executing: bytes from the socket to the dispatcher.
+//
+// A connection without leftovers reads into the loop's own buffer, executes from there and keeps nothing; what is left of
+// an unfinished command moves to the connection's input buffer, and the next read puts it in front again. A big argument
+// gets an input buffer of its announced size at once and is read straight into place; the read stops at the argument's
+// end, so nothing behind it ever has to move.
+//
+// A command that has to wait (worker, pause) keeps its arguments as views into the connection's input buffer. Nothing is
+// read for the connection until it is done: when the socket has more, its read event is taken off.
+
+import CLibevent
+import CValk
+import Glibc
+import Logging
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkRESP
+
+extension EventLoop {
+    /// Leftovers up to this size are copied in front of the next read in the loop's buffer.
+    private static let carriedBytesMax = 4 << 10
+    /// Arguments that need more than this are read into a buffer of their own.
+    private static let bigArgumentBytes = 16 << 10
+
+    // MARK: Events
+
+    /// Starts to listen to a new connection.
+    func open(_ connection: Connection) {
+        let context = Unmanaged.passUnretained(connection).toOpaque()
+        connection.readEvent = event_new(
+            base, connection.state.pointee.descriptor, Int16(EV_READ | EV_PERSIST),
+            { _, _, context in
+                guard let context else { return }
+                Unmanaged<Connection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.loop.readable($0) }
+            }, context)
+        connection.writeEvent = event_new(
+            base, connection.state.pointee.descriptor, Int16(EV_WRITE),
+            { _, _, context in
+                guard let context else { return }
+                Unmanaged<Connection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.loop.writable($0) }
+            }, context)
+        armRead(connection)
+    }
+
+    func armRead(_ connection: Connection) {
+        if connection.state.pointee.flags.contains(.readArmed) { return }
+        connection.state.pointee.flags.insert(.readArmed)
+        event_add(connection.readEvent, nil)
+    }
+
+    func disarmRead(_ connection: Connection) {
+        guard connection.state.pointee.flags.contains(.readArmed) else { return }
+        connection.state.pointee.flags.remove(.readArmed)
+        event_del(connection.readEvent)
+    }
+
+    // MARK: Reading
+
+    func readable(_ connection: Connection) {
+        openTurn()
+        let s = connection.state
+        guard s.pointee.phase == .open else {
+            if s.pointee.phase != .closed { disarmRead(connection) }
+            return
+        }
+        let pending = s.pointee.input.count
+        let wanted = s.pointee.parser.bytesWanted
+        if pending <= Self.carriedBytesMax && wanted <= Self.bigArgumentBytes {
+            if pending > 0 { memcpy(readBuffer, s.pointee.input.base, pending) }
+            let n = receive(connection, s, readBuffer + pending, Self.readBytes - pending)
+            if n > 0 { execute(connection, s, readBuffer, pending + n, isShared: true) }
+            return
+        }
+        let room: Int
+        if wanted > pending {
+            s.pointee.input.ensureCapacity(wanted)
+            room = wanted - pending
+        } else {
+            _ = s.pointee.input.reserve(Self.bigArgumentBytes)
+            room = s.pointee.input.capacity - pending
+        }
+        let n = receive(connection, s, s.pointee.input.base + pending, room)
+        guard n > 0 else { return }
+        s.pointee.input.advance(n)
+        execute(connection, s, s.pointee.input.base, pending + n, isShared: false)
+    }
+
+    /// One read. Returns the bytes read; 0 when there is nothing to execute (also after closing the connection).
+    private func receive(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ to: UnsafeMutableRawPointer,
+        _ room: Int
+    ) -> Int {
+        let n = Socket.read(s.pointee.descriptor, to, room)
+        if n <= 0 {
+            if n == Socket.again { return 0 }
+            peerClosed(connection)
+            return 0
+        }
+        s.pointee.lastActivity = hot.pointee.now
+        s.pointee.totalReceived &+= UInt64(n)
+        executor.counters.add(.reads)
+        executor.counters.add(.bytesIn, n)
+        if s.pointee.input.count + n > server.settings.queryBufferBytesMax.load(ordering: .relaxed) {
+            executor.counters.add(.queryBufferLimitClosed)
+            server.logger.warning("closing client \(connection.id) (\(connection.address)): query buffer limit reached")
+            close(connection)
+            return 0
+        }
+        return n
+    }
+
+    /// End of input. What was answered may still have to leave.
+    private func peerClosed(_ connection: Connection) {
+        let s = connection.state
+        if s.pointee.pendingOutput > 0 {
+            s.pointee.phase = .closing
+            disarmRead(connection)
+            touch(connection, s)
+        } else {
+            close(connection)
+        }
+    }
+
+    // MARK: Executing
+
+    /// Runs every complete command in `length` bytes at `bytes`, then puts what is left where it belongs.
+    func execute(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeMutableRawPointer,
+        _ length: Int, isShared: Bool
+    ) {
+        if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }
+        touch(connection, s)
+        executor.beginRun()
+        let limits = RequestLimits(
+            bulkBytesMax: server.settings.bulkBytesMax.load(ordering: .relaxed), authenticated: true)
+        let pause = server.settings.outputPauseBytes.load(ordering: .relaxed)
+        var keepFrom = -1
+        parsing: while true {
+            var limits = limits
+            limits.authenticated = s.pointee.flags.contains(.authenticated)
+            switch s.pointee.parser.next(bytes, length, limits) {
+            case .command:
+                dispatch(connection, s, s.pointee.parser.arguments)
+                if s.pointee.phase == .open {
+                    if s.pointee.pendingOutput <= pause { continue parsing }
+                    s.pointee.phase = .outputBlocked
+                }
+                break parsing
+            case .incomplete:
+                keepFrom = s.pointee.parser.commandStart
+                break parsing
+            case .failed(let error):
+                refuse(connection, error)
+                break parsing
+            }
+        }
+        if s.pointee.phase == .closed { return }
+        if s.pointee.phase == .closing {
+            s.pointee.input.release()
+            return
+        }
+        let waits = s.pointee.phase == .deferred || s.pointee.phase == .paused
+        if keepFrom < 0 { keepFrom = waits ? s.pointee.parser.commandStart : s.pointee.parser.position }
+        keep(s, bytes, keepFrom, length, isShared: isShared)
+        if waits { s.pointee.parser.rebase(s.pointee.input.base) }
+        if s.pointee.phase == .deferred { server.workers.submit(connection) }
+    }
+
+    /// Moves the bytes from `start` on to the front of the connection's input buffer.
+    @inline(__always)
+    private func keep(
+        _ s: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeMutableRawPointer, _ start: Int, _ length: Int,
+        isShared: Bool
+    ) {
+        if isShared {
+            s.pointee.input.removeAll()
+            if start < length {
+                let wanted = s.pointee.parser.bytesWanted
+                if wanted > Self.bigArgumentBytes { s.pointee.input.ensureCapacity(wanted - start) }
+                s.pointee.input.append(bytes + start, length - start)
+            }
+        } else if start > 0 {
+            s.pointee.input.removeFirst(start)
+        }
+        s.pointee.parser.discard(start)
+    }
+
+    /// Runs one command and does what its verdict says.
+    @inline(__always)
+    private func dispatch(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ arguments: ArgumentList
+    ) {
+        switch executor.dispatch(connection, s, arguments) {
+        case .done(let position):
+            if position > 0 {
+                s.pointee.turnPosition = position
+                if position > hot.pointee.turnPosition { hot.pointee.turnPosition = position }
+            }
+            if s.pointee.flags.contains(.closeAfterReply) { s.pointee.phase = .closing }
+        case .deferred:
+            s.pointee.phase = .deferred
+        case .paused:
+            s.pointee.phase = .paused
+        }
+    }
+
+    private func refuse(_ connection: Connection, _ error: ProtocolError) {
+        let s = connection.state
+        if let output = s.pointee.output { error.write(to: ReplyWriter(out: output)) }
+        executor.counters.addError(.err)
+        server.logger.debug("protocol error from \(connection.address): \(error.text)")
+        s.pointee.phase = .closing
+    }
+
+    // MARK: Going on
+
+    /// Takes a connection up again that waited: for output to drain, or for its turn after a worker or a pause.
+    func goOn(_ connection: Connection) {
+        let s = connection.state
+        guard s.pointee.phase == .open else { return }
+        if !s.pointee.input.isEmpty {
+            execute(connection, s, s.pointee.input.base, s.pointee.input.count, isShared: false)
+        }
+        if s.pointee.phase == .open { armRead(connection) }
+    }
+
+    /// The worker is done with the connection's command.
+    func complete(_ connection: Connection) {
+        let s = connection.state
+        let reply = connection.deferredReply
+        connection.deferredReply = nil
+        guard s.pointee.phase == .deferred else {
+            // Closed meanwhile.
+            if let reply { hot.pointee.buffers.give(reply) }
+            return
+        }
+        touch(connection, s)
+        if let reply {
+            if let output = s.pointee.output, output.pointee.count > 0 {
+                output.pointee.append(reply.pointee.view)
+                hot.pointee.buffers.give(reply)
+            } else {
+                if let output = s.pointee.output { hot.pointee.buffers.give(output) }
+                s.pointee.output = reply
+                s.pointee.outputSent = 0
+            }
+        }
+        let position = connection.deferredPosition
+        connection.deferredPosition = 0
+        if position > 0 {
+            s.pointee.turnPosition = max(s.pointee.turnPosition, position)
+            hot.pointee.turnPosition = max(hot.pointee.turnPosition, position)
+        }
+        s.pointee.lastActivity = hot.pointee.now
+        if s.pointee.flags.contains(.closeAfterReply) {
+            s.pointee.phase = .closing
+            s.pointee.input.release()
+            return
+        }
+        dropCommand(s)
+        if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
+            s.pointee.phase = .outputBlocked
+            return
+        }
+        s.pointee.phase = .open
+        goOn(connection)
+    }
+
+    /// A paused command is dispatched again.
+    func retryPaused(_ connection: Connection) {
+        let s = connection.state
+        guard s.pointee.phase == .paused else { return }
+        openTurn()
+        s.pointee.phase = .open
+        if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }
+        touch(connection, s)
+        executor.beginRun()
+        dispatch(connection, s, s.pointee.parser.arguments)
+        switch s.pointee.phase {
+        case .open:
+            dropCommand(s)
+            goOn(connection)
+        case .deferred:
+            server.workers.submit(connection)
+        default: break
+        }
+    }
+
+    /// The finished command's bytes leave the input buffer.
+    private func dropCommand(_ s: UnsafeMutablePointer<ConnectionState>) {
+        let done = s.pointee.parser.position
+        s.pointee.input.removeFirst(done)
+        s.pointee.parser.discard(done)
+    }
+}

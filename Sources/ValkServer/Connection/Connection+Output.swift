@@ -1,0 +1,224 @@
+// Writing: one write(2) a connection and turn, what must wait for the log, limits, and closing.
+//
+// Back-pressure: past `outputPauseBytes` of unread replies a connection executes and reads no more until the socket has
+// taken them. Replies of writes that the log does not vouch for yet are marked: output beyond a mark's predecessor stays
+// until the log has reached the mark's position. Two marks are enough: the first stands until it is reached, everything
+// later joins the last one, so a client that never pauses still gets its answers in good time.
+
+import CLibevent
+import CValk
+import Glibc
+import Logging
+import Synchronization
+import ValkBase
+import ValkEngine
+import ValkRESP
+
+extension EventLoop {
+    /// Idle time after which a connection's input memory is given back, nanoseconds.
+    private static let idleMemoryNanoseconds: UInt64 = 2_000_000_000
+
+    func writable(_ connection: Connection) {
+        openTurn()
+        connection.state.pointee.flags.remove(.writeArmed)
+        if connection.state.pointee.phase != .closed { flushOutput(connection) }
+    }
+
+    /// Gives the socket what may leave; afterwards resumes, arms, or closes as the outcome demands.
+    func flushOutput(_ connection: Connection) {
+        let s = connection.state
+        guard let output = s.pointee.output else {
+            if s.pointee.phase == .closing { close(connection) }
+            return
+        }
+        var free = output.pointee.count - s.pointee.outputSent
+        if s.pointee.heldFirst.position > 0 {
+            free = s.pointee.releasedOffset > s.pointee.totalSent ? Int(s.pointee.releasedOffset - s.pointee.totalSent) : 0
+        }
+        if free > 0 && !s.pointee.flags.contains(.writeArmed) {
+            let n = Socket.write(s.pointee.descriptor, output.pointee.base + s.pointee.outputSent, free)
+            if n < 0 && n != Socket.again { return close(connection) }
+            if n > 0 {
+                s.pointee.outputSent += n
+                s.pointee.totalSent &+= UInt64(n)
+                executor.counters.add(.writes)
+                executor.counters.add(.bytesOut, n)
+            }
+            if n < free {
+                s.pointee.flags.insert(.writeArmed)
+                event_add(connection.writeEvent, nil)
+            }
+        }
+        if s.pointee.outputSent == output.pointee.count {
+            s.pointee.output = nil
+            s.pointee.outputSent = 0
+            s.pointee.softLimitSince = 0
+            hot.pointee.buffers.give(output)
+            if s.pointee.phase == .closing { return close(connection) }
+        } else if exceedsLimits(s) {
+            executor.counters.add(.outputLimitClosed)
+            server.logger.warning(
+                "closing client \(connection.id) (\(connection.address)): output buffer limit reached")
+            return close(connection)
+        }
+        if s.pointee.phase == .outputBlocked
+            && s.pointee.pendingOutput <= server.settings.outputPauseBytes.load(ordering: .relaxed) / 2
+        {
+            s.pointee.phase = .open
+            resumeLater(connection)
+        }
+    }
+
+    private func exceedsLimits(_ s: UnsafeMutablePointer<ConnectionState>) -> Bool {
+        let settings = server.settings
+        let pushed = s.pointee.flags.contains(.monitor)
+        let hard =
+            pushed
+            ? settings.pushedOutputHardBytes.load(ordering: .relaxed)
+            : settings.normalOutputHardBytes.load(ordering: .relaxed)
+        let soft =
+            pushed
+            ? settings.pushedOutputSoftBytes.load(ordering: .relaxed)
+            : settings.normalOutputSoftBytes.load(ordering: .relaxed)
+        let pending = s.pointee.pendingOutput
+        if hard > 0 && pending > hard { return true }
+        guard soft > 0 && pending > soft else {
+            s.pointee.softLimitSince = 0
+            return false
+        }
+        if s.pointee.softLimitSince == 0 {
+            s.pointee.softLimitSince = hot.pointee.now
+            return false
+        }
+        let seconds =
+            pushed
+            ? settings.pushedOutputSoftSeconds.load(ordering: .relaxed)
+            : settings.normalOutputSoftSeconds.load(ordering: .relaxed)
+        return hot.pointee.now - s.pointee.softLimitSince > UInt64(seconds) * 1_000_000_000
+    }
+
+    // MARK: Waiting for the log
+
+    /// Keeps this turn's output of the connection back until the log has reached its last write.
+    func hold(_ connection: Connection) {
+        let s = connection.state
+        let mark = HeldMark(offset: s.pointee.endOffset, position: s.pointee.turnPosition)
+        if s.pointee.heldFirst.position == 0 {
+            s.pointee.releasedOffset = s.pointee.turnOffset
+            s.pointee.heldFirst = mark
+        } else {
+            s.pointee.heldLast = mark
+        }
+        executor.counters.add(.heldReplies)
+        if !s.pointee.flags.contains(.held) {
+            s.pointee.flags.insert(.held)
+            hot.pointee.held.append(connection)
+        }
+    }
+
+    /// Lets go what the log has caught up with.
+    func releaseHeld() {
+        if hot.pointee.held.count == 0 {
+            awaitsLog.store(false, ordering: .relaxed)
+            return
+        }
+        let reached = server.store.acknowledgedPosition.rawValue
+        var i = 0
+        while i < hot.pointee.held.count {
+            let connection = hot.pointee.held[i].takeUnretainedValue()
+            let s = connection.state
+            var moved = false
+            while s.pointee.heldFirst.position > 0 && s.pointee.heldFirst.position <= reached {
+                moved = true
+                s.pointee.releasedOffset = s.pointee.heldFirst.offset
+                s.pointee.heldFirst = s.pointee.heldLast
+                s.pointee.heldLast = HeldMark()
+            }
+            if s.pointee.heldFirst.position == 0 || s.pointee.phase == .closed {
+                s.pointee.flags.remove(.held)
+                hot.pointee.held[i] = hot.pointee.held[hot.pointee.held.count - 1]
+                hot.pointee.held.removeLast()
+            } else {
+                i += 1
+            }
+            if moved && s.pointee.phase != .closed { flushOutput(connection) }
+        }
+        if hot.pointee.held.count == 0 { awaitsLog.store(false, ordering: .relaxed) }
+    }
+
+    // MARK: Pushed data
+
+    /// Appends bytes that answer no command (MONITOR lines).
+    func push(_ bytes: ByteView, to connection: Connection) {
+        let s = connection.state
+        guard s.pointee.phase != .closed && s.pointee.phase != .closing else { return }
+        openTurn()
+        touch(connection, s)
+        if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }
+        s.pointee.output?.pointee.append(bytes)
+    }
+
+    // MARK: Closing
+
+    /// Closes the socket now; output that has not left is lost. The object stays until the turn's end.
+    func close(_ connection: Connection) {
+        let s = connection.state
+        if s.pointee.phase == .closed { return }
+        connection.stopMonitoringOnClose()
+        s.pointee.phase = .closed
+        if let event = connection.readEvent { event_free(event) }
+        if let event = connection.writeEvent { event_free(event) }
+        connection.readEvent = nil
+        connection.writeEvent = nil
+        Socket.close(s.pointee.descriptor)
+        s.pointee.descriptor = -1
+        if let output = s.pointee.output {
+            hot.pointee.buffers.give(output)
+            s.pointee.output = nil
+            s.pointee.outputSent = 0
+        }
+        hot.pointee.closedCount += 1
+        server.registry.remove(connection)
+    }
+
+    /// Closes from outside the connection's own commands (CLIENT KILL, shutdown): replies that are ready leave first.
+    func kill(_ connection: Connection) {
+        let s = connection.state
+        guard s.pointee.phase != .closed else { return }
+        openTurn()
+        if s.pointee.phase == .deferred {
+            // The worker still uses the session and the input buffer, which live as long as it holds the connection.
+            return close(connection)
+        }
+        s.pointee.phase = .closing
+        disarmRead(connection)
+        touch(connection, s)
+    }
+
+    // MARK: Regular care
+
+    /// Idle timeout, soft limits, and memory of clients that have gone quiet. Called about once a second for each.
+    func tend(_ connection: Connection) {
+        let s = connection.state
+        guard s.pointee.phase != .closed else { return }
+        let idle = hot.pointee.now - min(hot.pointee.now, s.pointee.lastActivity)
+        let timeout = server.settings.idleTimeoutSeconds.load(ordering: .relaxed)
+        if timeout > 0 && s.pointee.phase == .open && !s.pointee.flags.contains(.monitor)
+            && idle > UInt64(timeout) * 1_000_000_000
+        {
+            executor.counters.add(.idleClosed)
+            server.logger.debug("closing idle client \(connection.id) (\(connection.address))")
+            return close(connection)
+        }
+        if s.pointee.output != nil && exceedsLimits(s) {
+            executor.counters.add(.outputLimitClosed)
+            server.logger.warning(
+                "closing client \(connection.id) (\(connection.address)): output buffer limit reached")
+            return close(connection)
+        }
+        if s.pointee.phase == .open && idle > Self.idleMemoryNanoseconds && s.pointee.input.isEmpty {
+            if s.pointee.input.capacity > 0 { s.pointee.input.release() }
+            if s.pointee.parser.memoryBytes > 0 && !s.pointee.parser.isMidCommand { s.pointee.parser.release() }
+        }
+    }
+}

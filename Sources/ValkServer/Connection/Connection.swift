@@ -1,0 +1,63 @@
+// One client connection. The hot part lies in `ConnectionState` behind a pointer; this object is its identity: what the
+// registry, workers and mailboxes hold on to, and the rarely used rest (name, addresses, transaction).
+//
+// Life: made by the loop that adopts an accepted socket; registered; read, executed and written by that loop alone; on
+// `close` the socket is closed and the connection leaves the registry, the object lives on until the last holder (a
+// worker, a mailbox message) lets go.
+//
+// Thread rule: everything here belongs to the loop. While `phase` is `.deferred` a worker runs a command of this
+// connection and owns the session (see `Session/Session.swift`); the loop then touches sockets and buffers only.
+
+import CLibevent
+import Glibc
+import ValkBase
+
+package final class Connection: @unchecked Sendable {  // Thread rule above.
+    /// Never reused while the process lives; from 1.
+    package let id: UInt64
+    package unowned(unsafe) let server: Server
+    /// The loop that owns this connection.
+    unowned(unsafe) let loop: EventLoop
+    let state: UnsafeMutablePointer<ConnectionState>
+    /// "127.0.0.1:50000", or "/path:0" for Unix sockets.
+    package let address: String
+    package let localAddress: String
+
+    /// libevent's events, made at `open`; nil after `close`.
+    var readEvent: OpaquePointer?
+    var writeEvent: OpaquePointer?
+    /// CLIENT SETNAME; empty for none.
+    package var name: [UInt8] = []
+    /// CLIENT SETINFO.
+    package var libraryName: [UInt8] = []
+    package var libraryVersion: [UInt8] = []
+    /// MULTI's queue and WATCH's keys; made when first needed.
+    var transaction: Transaction?
+    /// Where this connection stands in its loop's table.
+    var slot = -1
+    /// The worker's side of a deferred command: its reply, and how far its write reaches in the log (0: none).
+    var deferredReply: UnsafeMutablePointer<ByteBuffer>?
+    var deferredPosition: UInt64 = 0
+
+    init(
+        id: UInt64, server: Server, loop: EventLoop, descriptor: Int32, address: String, localAddress: String,
+        flags: ConnectionFlags, now: UInt64
+    ) {
+        self.id = id
+        self.server = server
+        self.loop = loop
+        self.address = address
+        self.localAddress = localAddress
+        state = .allocate(capacity: 1)
+        state.initialize(to: ConnectionState(descriptor: descriptor, flags: flags, now: now))
+    }
+
+    deinit {
+        if let deferredReply {
+            deferredReply.deinitialize(count: 1)
+            deferredReply.deallocate()
+        }
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+}

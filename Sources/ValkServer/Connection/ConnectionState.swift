@@ -1,0 +1,126 @@
+// What a connection needs on every request, as a plain struct behind a pointer: no reference counting, no exclusivity
+// checks. Owned by the connection's loop; while a command of the connection runs on a worker, the worker owns the
+// session fields (database, version, flags) and the loop leaves them alone.
+
+import ValkBase
+import ValkRESP
+
+/// Why a connection is not executing commands just now.
+enum ConnectionPhase: UInt8 {
+    /// Reads and executes.
+    case open
+    /// A command is on a worker; its arguments lie in the input buffer, which stays as it is.
+    case deferred
+    /// A command waits for CLIENT UNPAUSE; it is dispatched again then.
+    case paused
+    /// Too much unread output; goes on when it has drained.
+    case outputBlocked
+    /// Nothing more is executed; the socket closes when the output has left.
+    case closing
+    /// The socket is gone.
+    case closed
+}
+
+struct ConnectionFlags: OptionSet {
+    let rawValue: UInt32
+    /// The password was given, or none was needed when the client came.
+    static let authenticated = ConnectionFlags(rawValue: 1 << 0)
+    static let multi = ConnectionFlags(rawValue: 1 << 1)
+    /// A command could not be queued: EXEC aborts.
+    static let transactionBroken = ConnectionFlags(rawValue: 1 << 2)
+    static let watching = ConnectionFlags(rawValue: 1 << 3)
+    static let monitor = ConnectionFlags(rawValue: 1 << 4)
+    static let noEvict = ConnectionFlags(rawValue: 1 << 5)
+    static let noTouch = ConnectionFlags(rawValue: 1 << 6)
+    static let replyOff = ConnectionFlags(rawValue: 1 << 7)
+    /// The next command's reply is dropped (set by CLIENT REPLY SKIP, becomes `replySkip` after that command).
+    static let replySkipNext = ConnectionFlags(rawValue: 1 << 8)
+    static let replySkip = ConnectionFlags(rawValue: 1 << 9)
+    static let closeAfterReply = ConnectionFlags(rawValue: 1 << 10)
+    static let unixSocket = ConnectionFlags(rawValue: 1 << 11)
+    static let loopback = ConnectionFlags(rawValue: 1 << 12)
+    /// In the loop's list of connections with output of this turn.
+    static let touched = ConnectionFlags(rawValue: 1 << 13)
+    /// In the loop's list of connections whose replies wait for the log.
+    static let held = ConnectionFlags(rawValue: 1 << 14)
+    /// In the loop's list of connections to go on with.
+    static let resuming = ConnectionFlags(rawValue: 1 << 15)
+    static let readArmed = ConnectionFlags(rawValue: 1 << 16)
+    static let writeArmed = ConnectionFlags(rawValue: 1 << 17)
+    /// The peer closed while a command was on a worker.
+    static let peerClosed = ConnectionFlags(rawValue: 1 << 18)
+    /// The connection runs EXEC: queued commands do not queue again.
+    static let executing = ConnectionFlags(rawValue: 1 << 19)
+
+    /// Any of these sends a command through the careful checks.
+    static let needsCare: ConnectionFlags = [.multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply]
+}
+
+/// Output up to `offset` (counted from the connection's first reply byte ever) may leave once the log is safe up to
+/// `position`. Position 0 is no mark.
+struct HeldMark {
+    var offset: UInt64 = 0
+    var position: UInt64 = 0
+}
+
+struct ConnectionState: ~Copyable {
+    var descriptor: Int32
+    var flags: ConnectionFlags
+    var phase = ConnectionPhase.open
+    /// RESP version, 2 or 3.
+    var version: UInt8 = 2
+    var database: Int32 = 0
+    /// Index of the command run last, -1 for none.
+    var lastCommand: Int32 = -1
+    /// Index of the command that is deferred or paused.
+    var waitingCommand: Int32 = -1
+
+    var parser = RequestParser()
+    /// Bytes received and not yet executed, when they could not stay in the loop's read buffer.
+    var input = ByteBuffer()
+    /// Replies; nil while there are none.
+    var output: UnsafeMutablePointer<ByteBuffer>?
+    /// Bytes of `output` that the socket has taken.
+    var outputSent = 0
+    /// Bytes the socket has taken in the connection's whole life.
+    var totalSent: UInt64 = 0
+    var totalReceived: UInt64 = 0
+    /// Replies that wait for the log: the first mark, and everything later under the last one.
+    var heldFirst = HeldMark()
+    var heldLast = HeldMark()
+    /// While there is a mark: output before this offset may leave.
+    var releasedOffset: UInt64 = 0
+    /// Where this turn's output begins.
+    var turnOffset: UInt64 = 0
+    /// Log position up to which this turn's writes of the connection reach; 0 for none.
+    var turnPosition: UInt64 = 0
+
+    /// Monotonic nanoseconds.
+    var createdAt: UInt64
+    var lastActivity: UInt64
+    /// When the output first exceeded the soft limit, 0 when it does not.
+    var softLimitSince: UInt64 = 0
+
+    init(descriptor: Int32, flags: ConnectionFlags, now: UInt64) {
+        self.descriptor = descriptor
+        self.flags = flags
+        createdAt = now
+        lastActivity = now
+    }
+
+    deinit {
+        if let output {
+            output.deinitialize(count: 1)
+            output.deallocate()
+        }
+    }
+
+    /// Offset of the next reply byte, counted from the connection's first.
+    var endOffset: UInt64 { totalSent + UInt64(pendingOutput) }
+
+    /// Bytes of replies that the socket has not taken.
+    var pendingOutput: Int {
+        guard let output else { return 0 }
+        return output.pointee.count - outputSent
+    }
+}

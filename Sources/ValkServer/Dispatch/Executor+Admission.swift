@@ -1,0 +1,117 @@
+// Whether a command may run: everything that is not the plain case. Order and words are Redis's.
+
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkEngine
+import ValkRESP
+
+extension Executor {
+    enum Admission { case run, refused, queued, paused }
+
+    @inline(never)
+    func admit(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ index: Int, _ arguments: ArgumentList,
+        _ reply: ReplyWriter
+    ) -> Admission {
+        let flags = entries[index].flags
+        if flags.contains(.protected) && !debugAllowed(connection) {
+            refuse(connection, index, Self.protectedText, reply)
+            return .refused
+        }
+        if !s.pointee.flags.contains(.authenticated) && !flags.contains(.noAuth) {
+            refuse(connection, index, "NOAUTH Authentication required.", reply)
+            return .refused
+        }
+        let inMulti = s.pointee.flags.contains(.multi)
+        if inMulti && flags.contains(.noMulti) {
+            refuse(connection, index, "ERR Command not allowed inside a transaction", reply)
+            return .refused
+        }
+        let conditions = gate.conditions
+        if !conditions.isDisjoint(with: [.pauseAll, .pauseWrites, .stopping]) {
+            if conditions.contains(.pauseAll) { return .paused }
+            let writes =
+                !flags.isDisjoint(with: [.write, .mayReplicate])
+                || (index == execIndex && connection.transaction?.hasWrites == true)
+            if conditions.contains(.pauseWrites) && writes { return .paused }
+        }
+        if inMulti && !server.runsInsideMulti[index] {
+            queue(connection, index, arguments)
+            reply.simple("QUEUED")
+            return .queued
+        }
+        return .run
+    }
+
+    private static let protectedText = """
+        ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a \
+        local connection, otherwise you need to set this option in the configuration file, and then restart the server.
+        """
+
+    private func debugAllowed(_ connection: Connection) -> Bool {
+        switch server.settings.debugCommand.load(ordering: .relaxed) {
+        case 0: false
+        case 1: true
+        default: connection.isLocal
+        }
+    }
+
+    private func queue(_ connection: Connection, _ index: Int, _ arguments: ArgumentList) {
+        let transaction = connection.transaction ?? Transaction()
+        connection.transaction = transaction
+        transaction.append(index, arguments)
+        if !entries[index].flags.isDisjoint(with: [.write, .mayReplicate]) { transaction.hasWrites = true }
+    }
+
+    // MARK: Refusals
+
+    /// Refuses a command before it runs: a transaction under way is broken, EXEC itself ends it.
+    @inline(never)
+    func refuse(_ connection: Connection, _ index: Int, _ text: String, _ reply: ReplyWriter) {
+        if index >= 0 { counters.addRejected(index) }
+        if index >= 0 && index == execIndex && connection.inTransaction {
+            connection.discardTransaction()
+            let plain = text.hasPrefix("ERR ") ? String(text.dropFirst(4)) : text
+            reply.error("EXECABORT Transaction discarded because of: \(plain)")
+            return counters.addError(.execabort)
+        }
+        if connection.inTransaction { connection.set(.transactionBroken, true) }
+        reply.error(text)
+        var copy = text
+        let code = copy.withUTF8 { ErrorCode(of: ByteView(UnsafeRawBufferPointer($0))) }
+        counters.addError(code)
+    }
+
+    /// `index` -1: no such command, -2: no such subcommand.
+    @inline(never)
+    func refuseUnknown(_ connection: Connection, _ arguments: ArgumentList, _ index: Int, _ reply: ReplyWriter) {
+        func shown(_ view: ByteView, _ count: Int) -> String { view[0..<min(count, view.count)].string }
+        if index == -2 {
+            let name = shown(arguments[0], 128).uppercased()
+            return refuse(
+                connection, -1, "ERR unknown subcommand '\(shown(arguments[1], 128))'. Try \(name) HELP.", reply)
+        }
+        var list = ""
+        for i in 1..<max(1, arguments.count) where list.utf8.count < 128 {
+            list += "'\(shown(arguments[i], 128 - list.utf8.count))' "
+        }
+        refuse(
+            connection, -1,
+            "ERR unknown command '\(shown(arguments[0], 128))', with args beginning with: \(list)", reply)
+    }
+
+    /// Answers a fault of the store in place of the reply. The context is between transactions.
+    func explain(_ error: Interruption, _ index: Int) {
+        switch error {
+        case .wouldBlock: context.fail("ERR the data is not in memory and this command may not wait for it")
+        case .damaged: context.fail("ERR stored data is damaged and cannot be read; the server's log names the file")
+        case .readFailed: context.fail("IOERR reading from the disk failed; the server's log has the reason")
+        case .writesStopped:
+            context.fail(
+                "MISCONF Errors writing to the log: no more writes are accepted until the server is restarted; the "
+                    + "server's log has the reason")
+        case .noSpace: context.fail("MISCONF No space left on the disk: the write was refused")
+        }
+    }
+}

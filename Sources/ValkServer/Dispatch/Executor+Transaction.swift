@@ -1,0 +1,157 @@
+// EXEC: the queued commands under the union of their stripes, over one batch, committed as one.
+//
+// On a loop everything is tried without waiting; if any command would have to wait, all of it is undone and the whole
+// EXEC runs again on a worker. A command that fails answers its error and the rest goes on, as in Redis. What queued
+// session commands (SELECT, HELLO) did is undone with a broken attempt.
+
+import CValk
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+import ValkRESP
+
+extension Executor {
+    func runTransaction(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ arguments: ArgumentList,
+        _ out: UnsafeMutablePointer<ByteBuffer>
+    ) -> Outcome {
+        let reply = ReplyWriter(out: out, version: s.pointee.version)
+        context.start(now: server.clock.milliseconds())
+        context.prepare(args: arguments, reply: reply, database: Int(s.pointee.database))
+        guard s.pointee.flags.contains(.multi) else {
+            context.fail("ERR EXEC without MULTI")
+            return ended(connection, arguments, position: 0)
+        }
+        if s.pointee.flags.contains(.transactionBroken) {
+            context.fail("EXECABORT Transaction discarded because of previous errors.")
+            connection.discardTransaction()
+            return ended(connection, arguments, position: 0)
+        }
+        let transaction = connection.transaction ?? Transaction()
+        transaction.seal()
+        let set = stripes(of: transaction)
+        if mayBlock {
+            stripes.acquire(set)
+        } else if !stripes.tryAcquire(set) {
+            context.abandon()
+            return .wouldBlock
+        }
+        defer { stripes.release(set) }
+        return runQueued(connection, s, transaction, arguments, out)
+    }
+
+    /// Stripes of the queued writes and of the watched keys.
+    private func stripes(of transaction: Transaction) -> StripeSet {
+        var set = StripeSet()
+        for i in 0..<transaction.count {
+            let index = Int(transaction.queued[i].command)
+            if entries[index].flags.contains(.write) { set.formUnion(stripeSet(index, transaction.arguments(of: i))) }
+        }
+        for watched in transaction.watched { set.insert(watched.key.withView { Stripes.index(of: $0) }) }
+        return set
+    }
+
+    /// With the stripes held.
+    private func runQueued(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ transaction: Transaction,
+        _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
+    ) -> Outcome {
+        let before = out.pointee.count
+        let session = (
+            database: s.pointee.database, version: s.pointee.version, flags: s.pointee.flags, name: connection.name
+        )
+        var position: UInt64 = 0
+        s.pointee.flags.insert(.executing)
+        // Another writer may have come between the transaction's start and the stripes: read from here.
+        context.start(now: server.clock.milliseconds())
+        do throws(Interruption) {
+            if try isUntouched(transaction) {
+                ReplyWriter(out: out, version: s.pointee.version).array(transaction.count)
+                for i in 0..<transaction.count { try runOne(connection, s, transaction, i, out) }
+                if !context.keys.batch.isEmpty { position = try server.store.commit(context.keys.batch).rawValue }
+            } else {
+                ReplyWriter(out: out, version: s.pointee.version).nullArray()
+            }
+            context.finished()
+        } catch {
+            out.pointee.truncate(before)
+            context.abandon()
+            s.pointee.database = session.database
+            s.pointee.version = session.version
+            s.pointee.flags = session.flags
+            connection.name = session.name
+            if error == .wouldBlock && !mayBlock { return .wouldBlock }
+            context.prepare(
+                args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
+                database: Int(s.pointee.database))
+            explain(error, execIndex)
+        }
+        s.pointee.flags.remove(.executing)
+        connection.discardTransaction()
+        return ended(connection, arguments, position: position)
+    }
+
+    /// Whether no watched key has changed since WATCH.
+    private func isUntouched(_ transaction: Transaction) throws(Interruption) -> Bool {
+        for watched in transaction.watched {
+            let now = try sequence(watched.database, ByteView(base: pinned(watched.key), count: watched.key.count))
+            if now != watched.sequence { return false }
+        }
+        return true
+    }
+
+    /// A copy of a watched key for as long as the transaction runs.
+    private func pinned(_ key: [UInt8]) -> UnsafeRawPointer {
+        let copy = context.keys.allocate(key.count)
+        key.withUnsafeBytes { if let base = $0.baseAddress { copy.copyMemory(from: base, byteCount: key.count) } }
+        return UnsafeRawPointer(copy)
+    }
+
+    /// The sequence number of a key's newest version; 0 when it is absent or expired.
+    func sequence(_ database: Int, _ key: ByteView) throws(Interruption) -> UInt64 {
+        context.keys.select(database)
+        return try context.keys.find(key)?.pointee.sequence ?? 0
+    }
+
+    private func runOne(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ transaction: Transaction,
+        _ i: Int, _ out: UnsafeMutablePointer<ByteBuffer>
+    ) throws(Interruption) {
+        let index = Int(transaction.queued[i].command)
+        let arguments = transaction.arguments(of: i)
+        let before = out.pointee.count
+        let mark = context.keys.batch.mark()
+        let errors = context.effects.errorReplies
+        context.prepare(
+            args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
+            database: Int(s.pointee.database))
+        do throws(Interruption) {
+            if let handler = table.handler(index) {
+                try handler(context)
+            } else {
+                try hosted[Int(entries[index].hostedID)](connection, context)
+            }
+        } catch {
+            if error == .wouldBlock { throw error }
+            out.pointee.truncate(before)
+            context.keys.batch.rollback(to: mark)
+            explain(error, index)
+        }
+        s.pointee.lastCommand = Int32(index)
+        let now = valk_monotonic_ns()
+        counters.add(.commands)
+        counters.addCall(index, nanoseconds: now &- hot.pointee.stamp)
+        hot.pointee.stamp = now
+        if context.effects.errorReplies > errors { counters.addFailed(index) }
+        if gate.conditions.contains(.monitors) && entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) {
+            server.monitors.feed(connection, arguments, microseconds: valk_wall_us())
+        }
+    }
+
+    private func ended(_ connection: Connection, _ arguments: ArgumentList, position: UInt64) -> Outcome {
+        var position = position
+        account(connection, execIndex, arguments, &position)
+        return .done(position: position)
+    }
+}

@@ -1,0 +1,323 @@
+// Runs commands: looks them up, checks whether they may run, takes stripes, calls the handler, commits its batch, counts.
+// One per loop and per worker; each has its own reader, batch, context and counters, and is used by one thread.
+//
+// A command's way: look-up → arity → (anything unusual: authentication, pause, MULTI, …) → stripes of its keys, for
+// writes → handler → commit → reply stays. On a loop, what would have to wait (stripe taken, data not in memory, an
+// argument that takes long to copy and checksum) is undone and handed to a worker, where the same code waits instead.
+//
+// Nothing here allocates in steady use. State that changes with every command is behind `hot`.
+
+import CValk
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+import ValkRESP
+
+/// What became of a command on a loop.
+enum Verdict {
+    /// Answered (or queued, or refused). The position in the log that its reply depends on, 0 for none.
+    case done(position: UInt64)
+    /// Must run on a worker.
+    case deferred
+    /// Must wait until clients are let go on.
+    case paused
+}
+
+/// What became of one run of a command.
+enum Outcome {
+    case done(position: UInt64)
+    case wouldBlock
+}
+
+final class Executor: @unchecked Sendable {  // Used by one thread at a time.
+    unowned(unsafe) let server: Server
+    let mayBlock: Bool
+    let table: CommandTable
+    let entries: UnsafePointer<CommandEntry>
+    let hosted: [HostedHandler]
+    let stripes: KeyStripes
+    let gate: ServerGate
+    let counters: ThreadCounters
+    let context: CommandContext
+    let hot: UnsafeMutablePointer<ExecutorState>
+    let execIndex: Int
+
+    init(server: Server, mayBlock: Bool) {
+        self.server = server
+        self.mayBlock = mayBlock
+        table = server.table
+        entries = server.table.entries
+        hosted = server.hosted
+        stripes = server.stripes
+        gate = server.gate
+        counters = ThreadCounters(commandCount: server.table.count)
+        let reader = StoreReader(server.store, mayBlock: mayBlock)
+        context = CommandContext(keys: KeyAccess(server.keyspace, reader: reader, batch: WriteBatch()))
+        hot = .allocate(capacity: 1)
+        hot.initialize(to: ExecutorState())
+        execIndex = server.table.lookup(ByteView("exec"))
+    }
+
+    deinit {
+        hot.deinitialize(count: 1)
+        hot.deallocate()
+    }
+
+    // MARK: Time
+
+    /// Reads the wall clock once; within the turn it follows the monotonic one.
+    func beginTurn(monotonic now: UInt64) {
+        hot.pointee.turnMonotonic = now
+        hot.pointee.turnWall = server.clock.milliseconds()
+        hot.pointee.stamp = now
+    }
+
+    /// Commands of one connection follow from here; what went before is nobody's time.
+    @inline(__always)
+    func beginRun() {
+        hot.pointee.stamp = valk_monotonic_ns()
+        context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
+    }
+
+    /// Wall-clock milliseconds for the command that starts now.
+    @inline(__always)
+    private var wallNow: UInt64 {
+        if !server.clockRuns { return server.clock.milliseconds() }
+        return hot.pointee.turnWall &+ (hot.pointee.stamp &- hot.pointee.turnMonotonic) / 1_000_000
+    }
+
+    // MARK: On a loop
+
+    /// Finds, checks and runs one command. Its reply goes to the connection's output.
+    func dispatch(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ arguments: ArgumentList
+    ) -> Verdict {
+        guard let out = s.pointee.output else { preconditionFailure("no output buffer") }
+        let before = out.pointee.count
+        let reply = ReplyWriter(out: out, version: s.pointee.version)
+        let index = find(arguments)
+        guard index >= 0 else {
+            refuseUnknown(connection, arguments, index, reply)
+            return settled(s, out, before, 0)
+        }
+        let flags = entries[index].flags
+        if !entries[index].accepts(argumentCount: arguments.count) {
+            refuse(connection, index, "ERR wrong number of arguments for '\(table.fullNames[index])' command", reply)
+            return settled(s, out, before, 0)
+        }
+        // One test for everything unusual.
+        if !s.pointee.flags.isDisjoint(with: .needsCare) || !s.pointee.flags.contains(.authenticated)
+            || !gate.conditions.isEmpty || flags.contains(.protected)
+        {
+            switch admit(connection, s, index, arguments, reply) {
+            case .run: break
+            case .refused, .queued: return settled(s, out, before, 0)
+            case .paused:
+                s.pointee.waitingCommand = Int32(index)
+                return .paused
+            }
+        }
+        s.pointee.lastCommand = Int32(truncatingIfNeeded: index)
+        let isBig =
+            flags.contains(.write) && s.pointee.parser.commandBytes > 64 << 10
+            && s.pointee.parser.commandBytes > server.settings.deferredArgumentBytes.load(ordering: .relaxed)
+        if !isBig {
+            switch run(connection, s, index, arguments, out) {
+            case .done(let position): return settled(s, out, before, position)
+            case .wouldBlock: break
+            }
+        }
+        counters.add(.deferredCommands)
+        s.pointee.waitingCommand = Int32(index)
+        return .deferred
+    }
+
+    /// The command's or subcommand's index; -1 when the command, -2 when the subcommand is not known.
+    @inline(__always)
+    private func find(_ arguments: ArgumentList) -> Int {
+        let index = table.lookup(arguments[0])
+        if index < 0 || !entries[index].isContainer || arguments.count < 2 { return index }
+        let subcommand = table.lookup(arguments[1], in: index)
+        return subcommand < 0 ? -2 : subcommand
+    }
+
+    /// After a command: drops the reply of a client that wants none.
+    @inline(__always)
+    private func settled(
+        _ s: UnsafeMutablePointer<ConnectionState>, _ out: UnsafeMutablePointer<ByteBuffer>, _ before: Int,
+        _ position: UInt64
+    ) -> Verdict {
+        if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip, .replySkipNext]) { silence(s, out, before) }
+        return .done(position: position)
+    }
+
+    @inline(never)
+    private func silence(
+        _ s: UnsafeMutablePointer<ConnectionState>, _ out: UnsafeMutablePointer<ByteBuffer>, _ before: Int
+    ) {
+        if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip]) { out.pointee.truncate(before) }
+        s.pointee.flags.remove(.replySkip)
+        if s.pointee.flags.contains(.replySkipNext) {
+            s.pointee.flags.remove(.replySkipNext)
+            s.pointee.flags.insert(.replySkip)
+        }
+    }
+
+    // MARK: On a worker
+
+    /// Runs the deferred command of `connection`; the reply goes to its `deferredReply`.
+    func runDeferred(_ connection: Connection) {
+        let s = connection.state
+        let now = valk_monotonic_ns()
+        beginTurn(monotonic: now)
+        let out = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
+        out.initialize(to: ByteBuffer(capacity: BufferPool.bufferBytes))
+        let index = Int(s.pointee.waitingCommand)
+        context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
+        switch run(connection, s, index, s.pointee.parser.arguments, out) {
+        case .done(let position): connection.deferredPosition = position
+        case .wouldBlock: preconditionFailure("\(table.fullNames[index]) wants to wait on a thread that may")
+        }
+        if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip, .replySkipNext]) { silence(s, out, 0) }
+        connection.deferredReply = out
+    }
+
+    // MARK: Expired keys
+
+    /// Removes the expired keys that the commands just run have met; no stripe is held.
+    func removeNoted() {
+        let stripes = self.stripes
+        do throws(Interruption) {
+            _ = try context.keys.removeNoted(
+                now: server.clock.milliseconds(), tryLock: { stripes.tryAcquire($0) }, unlock: { stripes.release($0) })
+        } catch {
+            // Readers do not depend on the removal; the expiry walk comes by again.
+            counters.add(.expiryFaults)
+        }
+    }
+
+    // MARK: Running
+
+    private func run(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ index: Int,
+        _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
+    ) -> Outcome {
+        if index == execIndex { return runTransaction(connection, s, arguments, out) }
+        let flags = entries[index].flags
+        guard flags.contains(.write) else { return perform(connection, s, index, arguments, out) }
+        // The common write: one key.
+        if entries[index].firstKey == 1 && entries[index].lastKey == 1 && !flags.contains(.movableKeys) {
+            let stripe = Stripes.index(of: arguments[1])
+            if mayBlock {
+                stripes.acquire(stripe)
+            } else if !stripes.tryAcquire(stripe) {
+                return .wouldBlock
+            }
+            let outcome = perform(connection, s, index, arguments, out)
+            stripes.release(stripe)
+            return outcome
+        }
+        let set = stripeSet(index, arguments)
+        if mayBlock {
+            stripes.acquire(set)
+        } else if !stripes.tryAcquire(set) {
+            return .wouldBlock
+        }
+        let outcome = perform(connection, s, index, arguments, out)
+        stripes.release(set)
+        return outcome
+    }
+
+    /// The stripes of a write's keys; all of them when they cannot be told from fixed positions.
+    func stripeSet(_ index: Int, _ arguments: ArgumentList) -> StripeSet {
+        let entry = entries[index]
+        if entry.firstKey <= 0 || entry.keysMove || !entry.flags.isDisjoint(with: [.allKeys, .movableKeys]) {
+            return .all
+        }
+        let last = entry.lastKey < 0 ? arguments.count + Int(entry.lastKey) : Int(entry.lastKey)
+        var set = StripeSet()
+        var at = Int(entry.firstKey)
+        let step = max(1, Int(entry.keyStep))
+        while at <= last && at < arguments.count {
+            set.insert(Stripes.index(of: arguments[at]))
+            at += step
+        }
+        return set
+    }
+
+    /// One command as a transaction of its own; a writer's stripes are held.
+    private func perform(
+        _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ index: Int,
+        _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
+    ) -> Outcome {
+        let before = out.pointee.count
+        context.start(now: wallNow)
+        context.prepare(
+            args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
+            database: Int(s.pointee.database))
+        var position: UInt64 = 0
+        do throws(Interruption) {
+            if let handler = table.handler(index) {
+                try handler(context)
+            } else {
+                try hosted[Int(entries[index].hostedID)](connection, context)
+            }
+            if !context.keys.batch.isEmpty { position = try server.store.commit(context.keys.batch).rawValue }
+            context.finished()
+        } catch {
+            out.pointee.truncate(before)
+            context.abandon()
+            if error == .wouldBlock && !mayBlock { return .wouldBlock }
+            explain(error, index)
+        }
+        account(connection, index, arguments, &position)
+        return .done(position: position)
+    }
+
+    /// Calls, time, effects, slow log, monitors.
+    @inline(__always)
+    func account(_ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ position: inout UInt64) {
+        let now = valk_monotonic_ns()
+        let took = now &- hot.pointee.stamp
+        let began = hot.pointee.stamp
+        hot.pointee.stamp = now
+        counters.add(.commands)
+        counters.addCall(index, nanoseconds: took)
+        let effects = context.effects
+        if effects.keyspaceHits > 0 { counters.add(.keyspaceHits, effects.keyspaceHits) }
+        if effects.keyspaceMisses > 0 { counters.add(.keyspaceMisses, effects.keyspaceMisses) }
+        if effects.position.rawValue > position { position = effects.position.rawValue }
+        if effects.dirty > 0 { counters.add(.dirty, effects.dirty) }
+        if effects.errorReplies > 0 {
+            counters.addFailed(index)
+            counters.addError(effects.errorCode, effects.errorReplies)
+        }
+        let threshold = server.settings.slowlogThresholdMicroseconds.load(ordering: .relaxed)
+        if threshold >= 0 && took >= UInt64(threshold) &* 1000 { noteSlow(connection, index, arguments, took) }
+        if gate.conditions.contains(.monitors) { feedMonitors(connection, index, arguments, began) }
+    }
+
+    @inline(never)
+    private func noteSlow(_ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ took: UInt64) {
+        if entries[index].flags.contains(.skipSlowlog) { return }
+        counters.add(.slowCommands)
+        server.slowCommandSink?(connection, index, arguments, took)
+    }
+
+    @inline(never)
+    private func feedMonitors(_ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ began: UInt64) {
+        if !entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) { return }
+        server.monitors.feed(connection, arguments, microseconds: valk_wall_us())
+    }
+}
+
+/// An executor's own state, behind a pointer.
+struct ExecutorState {
+    /// Monotonic nanoseconds at which the running command began: the end of the one before.
+    var stamp: UInt64 = 0
+    var turnMonotonic: UInt64 = 0
+    /// Wall clock at the turn's start, milliseconds.
+    var turnWall: UInt64 = 0
+}

@@ -1,0 +1,44 @@
+// The regular removal of expired keys: a walk over the expiry index on a worker, ten times a second, a bounded number of
+// entries a time. Off with DEBUG SET-ACTIVE-EXPIRE 0; readers see expired keys as absent in any case.
+
+import Synchronization
+import ValkBase
+import ValkData
+import ValkEngine
+
+final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has set `isRunning`.
+    /// Index entries looked at in one run: some milliseconds of work.
+    private static let entriesPerRun = 2000
+
+    private let walk: ExpiryWalk
+    private let reader: StoreReader
+    private let isRunning = Atomic<Bool>(false)
+    unowned(unsafe) private let server: Server
+
+    init(server: Server) {
+        self.server = server
+        reader = StoreReader(server.store, mayBlock: true)
+        walk = ExpiryWalk(server.keyspace, reader: reader)
+    }
+
+    /// Asks a worker for one run, unless one is under way.
+    func startRun() {
+        if isRunning.exchange(true, ordering: .acquiring) { return }
+        server.workers.submit { [self] executor in
+            run(executor)
+            isRunning.store(false, ordering: .releasing)
+        }
+    }
+
+    private func run(_ executor: Executor) {
+        let stripes = server.stripes
+        do throws(Interruption) {
+            let progress = try walk.expireSome(
+                now: server.clock.milliseconds(), budget: Self.entriesPerRun, tryLock: { stripes.tryAcquire($0) },
+                unlock: { stripes.release($0) })
+            if progress.removed > 0 { executor.counters.add(.expiredKeys, progress.removed) }
+        } catch {
+            executor.counters.add(.expiryFaults)
+        }
+    }
+}

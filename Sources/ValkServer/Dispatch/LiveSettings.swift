@@ -1,0 +1,55 @@
+// Settings that may change while the server runs and that loops and workers look at. Each is an atomic of its own:
+// CONFIG SET stores, loops load without ordering, and a change is seen within a turn. The password, which is more than
+// a word, sits behind a lock; whether there is one is an atomic.
+
+import Synchronization
+import ValkBase
+
+package final class LiveSettings: Sendable {
+    /// `proto-max-bulk-len`, bytes.
+    package let bulkBytesMax = Atomic<Int>(512 << 20)
+    /// `client-query-buffer-limit`, bytes.
+    package let queryBufferBytesMax = Atomic<Int>(1 << 30)
+    /// `maxclients`.
+    package let clientsMax = Atomic<Int>(10_000)
+    /// `timeout`, seconds; 0 is never.
+    package let idleTimeoutSeconds = Atomic<Int>(0)
+    /// `tcp-keepalive`, seconds; 0 is off. For connections accepted from now on.
+    package let keepAliveSeconds = Atomic<Int>(300)
+    package let protectedMode = Atomic<Bool>(true)
+    /// `slowlog-log-slower-than`, microseconds; negative is off.
+    package let slowlogThresholdMicroseconds = Atomic<Int>(10_000)
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    package let activeExpire = Atomic<Bool>(true)
+    /// `client-output-buffer-limit` of normal clients: bytes, bytes, seconds; 0 is no limit.
+    package let normalOutputHardBytes = Atomic<Int>(0)
+    package let normalOutputSoftBytes = Atomic<Int>(0)
+    package let normalOutputSoftSeconds = Atomic<Int>(0)
+    /// The same for clients that get pushed data (MONITOR, subscriptions).
+    package let pushedOutputHardBytes = Atomic<Int>(32 << 20)
+    package let pushedOutputSoftBytes = Atomic<Int>(8 << 20)
+    package let pushedOutputSoftSeconds = Atomic<Int>(60)
+    /// Pending output at which a client is not executed any further until it has read some, bytes.
+    package let outputPauseBytes = Atomic<Int>(1 << 20)
+    /// A write with a longer argument runs on a worker, bytes.
+    package let deferredArgumentBytes = Atomic<Int>(1 << 20)
+    /// `enable-debug-command`: 0 no, 1 yes, 2 for connections from this machine.
+    package let debugCommand = Atomic<Int>(0)
+
+    private let lock = Lock()
+    // SAFETY: read and written under `lock` only.
+    private nonisolated(unsafe) var passwordBytes: [UInt8] = []
+    /// Whether a password is set.
+    package let passwordRequired = Atomic<Bool>(false)
+
+    package init() {}
+
+    /// `requirepass`; empty is none.
+    package var password: [UInt8] {
+        get { lock.withLock { passwordBytes } }
+        set {
+            lock.withLock { passwordBytes = newValue }
+            passwordRequired.store(!newValue.isEmpty, ordering: .relaxed)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+// MONITOR: every client that asked gets a line for each command that runs. While nobody asked, the dispatcher pays one
+// relaxed load a command (`ServerGate`).
+
+import ValkBase
+import ValkRESP
+
+package final class MonitorFeed: Sendable {
+    private let lock = Lock()
+    private let gate: ServerGate
+    // SAFETY: under `lock` only.
+    private nonisolated(unsafe) var monitors: [Connection] = []
+
+    init(gate: ServerGate) { self.gate = gate }
+
+    func add(_ connection: Connection) {
+        lock.withLock {
+            monitors.append(connection)
+            gate.raise(.monitors)
+        }
+    }
+
+    func remove(_ connection: Connection) {
+        lock.withLock {
+            monitors.removeAll { $0 === connection }
+            if monitors.isEmpty { gate.lower(.monitors) }
+        }
+    }
+
+    /// Sends the line of one command: wall-clock `microseconds`, the database and client it ran for.
+    func feed(_ source: Connection, _ arguments: ArgumentList, microseconds: UInt64) {
+        let targets = lock.withLock { monitors }
+        if targets.isEmpty { return }
+        var line = ByteBuffer(capacity: 256)
+        let fraction = String(microseconds % 1_000_000)
+        line.append("+\(microseconds / 1_000_000).")
+        line.append(String(repeating: "0", count: 6 - fraction.utf8.count) + fraction)
+        line.append(" [\(source.database) \(source.isUnixSocket ? "unix:" + source.address.dropLast(2) : source.address)]")
+        for i in 0..<arguments.count {
+            line.append(UInt8(ascii: " "))
+            Self.appendQuoted(arguments[i], to: &line)
+        }
+        line.append("\r\n" as StaticString)
+        let bytes = line.view.array
+        for target in targets {
+            target.loop.mailbox.post(.run { loop in bytes.withView { loop.push($0, to: target) } })
+        }
+    }
+
+    /// In double quotes, with everything that does not print escaped.
+    static func appendQuoted(_ bytes: ByteView, to line: inout ByteBuffer) {
+        let hex: StaticString = "0123456789abcdef"
+        line.append(UInt8(ascii: "\""))
+        for i in 0..<bytes.count {
+            let c = bytes[i]
+            switch c {
+            case UInt8(ascii: "\\"), UInt8(ascii: "\""):
+                line.append(UInt8(ascii: "\\"))
+                line.append(c)
+            case 0x0A: line.append("\\n" as StaticString)
+            case 0x0D: line.append("\\r" as StaticString)
+            case 0x09: line.append("\\t" as StaticString)
+            case 0x07: line.append("\\a" as StaticString)
+            case 0x08: line.append("\\b" as StaticString)
+            case 0x20...0x7E: line.append(c)
+            default:
+                line.append("\\x" as StaticString)
+                line.append(hex.utf8Start[Int(c >> 4)])
+                line.append(hex.utf8Start[Int(c & 15)])
+            }
+        }
+        line.append(UInt8(ascii: "\""))
+    }
+}
+
+extension Connection {
+    /// On the loop, when the socket closes.
+    func stopMonitoringOnClose() {
+        if state.pointee.flags.contains(.monitor) { server.monitors.remove(self) }
+    }
+}

@@ -1,0 +1,80 @@
+// One word of server-wide conditions that the dispatcher looks at with every command: all clear in normal running.
+
+import CValk
+import ValkBase
+
+package final class ServerGate: @unchecked Sendable {  // One atomic word; the pause's end is under the lock.
+    struct Conditions: OptionSet {
+        let rawValue: UInt64
+        static let monitors = Conditions(rawValue: 1)
+        /// CLIENT PAUSE … WRITE.
+        static let pauseWrites = Conditions(rawValue: 2)
+        /// CLIENT PAUSE … ALL.
+        static let pauseAll = Conditions(rawValue: 4)
+        /// The server is going down: nothing new is executed.
+        static let stopping = Conditions(rawValue: 8)
+    }
+
+    private let word: UnsafeMutableRawPointer
+    private let lock = Lock()
+    private var pauseUntil: UInt64 = 0
+
+    init() {
+        word = .allocate(byteCount: 64, alignment: 64)
+        word.storeBytes(of: 0, as: UInt64.self)
+    }
+
+    deinit { word.deallocate() }
+
+    @inline(__always)
+    var conditions: Conditions { Conditions(rawValue: valk_load_relaxed_u64(word)) }
+
+    func raise(_ condition: Conditions) { change { $0.insert(condition) } }
+
+    func lower(_ condition: Conditions) { change { $0.remove(condition) } }
+
+    private func change(_ body: (inout Conditions) -> Void) {
+        while true {
+            let old = valk_load_relaxed_u64(word)
+            var new = Conditions(rawValue: old)
+            body(&new)
+            if valk_cas_u64(word, old, new.rawValue) { return }
+        }
+    }
+
+    // MARK: Pause
+
+    /// Holds clients' commands (only writes, or all) until `deadline` in monotonic nanoseconds. A running pause is never
+    /// made shorter or milder.
+    func pause(until deadline: UInt64, all: Bool) {
+        lock.withLock {
+            pauseUntil = max(pauseUntil, deadline)
+            raise(all ? .pauseAll : .pauseWrites)
+        }
+    }
+
+    /// Returns whether there was a pause.
+    func unpause() -> Bool {
+        lock.withLock {
+            let was = !conditions.isDisjoint(with: [.pauseAll, .pauseWrites])
+            pauseUntil = 0
+            lower([.pauseAll, .pauseWrites])
+            return was
+        }
+    }
+
+    /// Ends the pause when its time has come; true when it did.
+    func endPause(now: UInt64) -> Bool {
+        if conditions.isDisjoint(with: [.pauseAll, .pauseWrites]) { return false }
+        return lock.withLock {
+            guard pauseUntil <= now else { return false }
+            lower([.pauseAll, .pauseWrites])
+            return true
+        }
+    }
+
+    /// Until when clients are held (monotonic nanoseconds), nil when they are not.
+    var pauseDeadline: UInt64? {
+        conditions.isDisjoint(with: [.pauseAll, .pauseWrites]) ? nil : lock.withLock { pauseUntil }
+    }
+}

@@ -1,0 +1,93 @@
+// Reply buffers of one loop. A connection borrows one for the turns in which it has replies and gives it back when the
+// socket has taken them all, so idle connections hold none and busy ones reuse warm memory. Loop thread only.
+
+import ValkBase
+
+struct BufferPool: ~Copyable {
+    /// Bytes of a fresh buffer.
+    static let bufferBytes = 16 << 10
+    /// Larger buffers are freed instead of kept.
+    static let keptBytesMax = 64 << 10
+    /// Buffers kept; 128 of 64 KiB are 8 MiB at most.
+    static let keptCountMax = 128
+
+    private let kept: UnsafeMutablePointer<UnsafeMutablePointer<ByteBuffer>>
+    private var count = 0
+
+    init() { kept = .allocate(capacity: Self.keptCountMax) }
+
+    deinit {
+        for i in 0..<count { Self.destroy(kept[i]) }
+        kept.deallocate()
+    }
+
+    mutating func take() -> UnsafeMutablePointer<ByteBuffer> {
+        if count > 0 {
+            count &-= 1
+            return kept[count]
+        }
+        let made = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
+        made.initialize(to: ByteBuffer(capacity: Self.bufferBytes))
+        return made
+    }
+
+    mutating func give(_ buffer: UnsafeMutablePointer<ByteBuffer>) {
+        if count == Self.keptCountMax || buffer.pointee.capacity > Self.keptBytesMax { return Self.destroy(buffer) }
+        buffer.pointee.removeAll()
+        (kept + count).initialize(to: buffer)
+        count &+= 1
+    }
+
+    static func destroy(_ buffer: UnsafeMutablePointer<ByteBuffer>) {
+        buffer.deinitialize(count: 1)
+        buffer.deallocate()
+    }
+}
+
+/// A growable list of connections without reference counting: the loop's table keeps them alive until a turn's end.
+struct ConnectionList: ~Copyable {
+    private var items: UnsafeMutablePointer<Unmanaged<Connection>>
+    private var capacity: Int
+    private(set) var count = 0
+
+    init() {
+        capacity = 64
+        items = .allocate(capacity: capacity)
+    }
+
+    deinit { items.deallocate() }
+
+    subscript(index: Int) -> Unmanaged<Connection> {
+        get { items[index] }
+        set { items[index] = newValue }
+    }
+
+    mutating func append(_ connection: Connection) {
+        if count == capacity {
+            let grown = UnsafeMutablePointer<Unmanaged<Connection>>.allocate(capacity: capacity * 2)
+            grown.update(from: items, count: count)
+            items.deallocate()
+            items = grown
+            capacity *= 2
+        }
+        (items + count).initialize(to: Unmanaged.passUnretained(connection))
+        count &+= 1
+    }
+
+    mutating func removeLast() { count &-= 1 }
+
+    mutating func removeAll() { count = 0 }
+
+    mutating func removeFirst(_ n: Int) {
+        items.update(from: items + n, count: count - n)
+        count -= n
+    }
+
+    mutating func remove(_ connection: Connection) {
+        for i in 0..<count where items[i].toOpaque() == Unmanaged.passUnretained(connection).toOpaque() {
+            items[i] = items[count - 1]
+            count -= 1
+            return
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// A loop's connections as seen by CLIENT LIST, CLIENT PAUSE and the end of the server. Loop thread.
+
+import CValk
+import ValkBase
+import ValkRESP
+
+extension EventLoop {
+    func clientInfos() -> [ClientInfo] {
+        openTurn()
+        return connections.filter { $0.state.pointee.phase != .closed }.map { info($0) }.sorted { $0.id < $1.id }
+    }
+
+    func info(_ connection: Connection) -> ClientInfo {
+        let s = connection.state
+        let now = valk_monotonic_ns()
+        let flags = s.pointee.flags
+        let idleSeconds = Int((now - min(now, s.pointee.lastActivity)) / 1_000_000_000)
+        // A client that has just been heard borrows its share of the loop's read buffer.
+        let borrowed = idleSeconds < 2 && s.pointee.input.capacity < 16 << 10 ? 16 << 10 : 0
+        let outputCapacity = s.pointee.output?.pointee.capacity ?? 0
+        let queuedBytes = connection.transaction?.memoryBytes ?? 0
+        return ClientInfo(
+            id: connection.id, address: connection.address, localAddress: connection.localAddress,
+            descriptor: s.pointee.descriptor, name: connection.name, libraryName: connection.libraryName,
+            libraryVersion: connection.libraryVersion,
+            ageSeconds: Int((now - min(now, s.pointee.createdAt)) / 1_000_000_000), idleSeconds: idleSeconds,
+            isMonitor: flags.contains(.monitor), isUnixSocket: flags.contains(.unixSocket),
+            isBlocked: s.pointee.phase == .paused,
+            isClosing: s.pointee.phase == .closing || flags.contains(.closeAfterReply),
+            isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),
+            noTouch: flags.contains(.noTouch), database: Int(s.pointee.database),
+            queuedCommands: flags.contains(.multi) ? connection.transaction?.count ?? 0 : -1,
+            watchedKeys: connection.transaction?.watched.count ?? 0, inputBytes: s.pointee.input.count,
+            inputFreeBytes: borrowed + s.pointee.input.capacity - s.pointee.input.count,
+            argumentBytes: s.pointee.parser.memoryBytes, queuedBytes: queuedBytes,
+            outputBytes: s.pointee.pendingOutput, outputCapacityBytes: outputCapacity,
+            totalMemoryBytes: MemoryLayout<ConnectionState>.size + 512 + s.pointee.input.capacity + borrowed
+                + s.pointee.parser.memoryBytes + outputCapacity + queuedBytes,
+            isReading: flags.contains(.readArmed), isWriting: flags.contains(.writeArmed),
+            lastCommand: Int(s.pointee.lastCommand), protocolVersion: Int(s.pointee.version))
+    }
+
+    /// CLIENT UNPAUSE, or the pause's end.
+    func retryAllPaused() {
+        for connection in connections where connection.state.pointee.phase == .paused { retryPaused(connection) }
+    }
+
+    /// The server is going down: nothing new is executed; what is answered leaves.
+    func drain() {
+        for connection in connections where connection.state.pointee.phase != .deferred { kill(connection) }
+    }
+
+    /// Ends the loop when all connections are gone, at `deadline` (monotonic nanoseconds) at the latest.
+    func finish(by deadline: UInt64) {
+        drain()
+        for connection in connections where connection.state.pointee.phase == .deferred { close(connection) }
+        hot.pointee.stopDeadline = deadline
+    }
+}

@@ -1,0 +1,272 @@
+// The server put together: loops, workers, listeners, the command table, and what they share.
+//
+// Made from an open store and a list of commands; `start` binds and begins to serve, `stop` drains and ends all threads.
+// The store belongs to the caller, who closes it after `stop`.
+
+import CValk
+import Glibc
+import Logging
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+import ValkRESP
+
+/// What is fixed at the start.
+package struct ServerOptions: Sendable {
+    /// Addresses as in `bind`; one with a leading '-' may be missing.
+    package var addresses: [String] = ["127.0.0.1"]
+    /// TCP port; 0 takes a free one (see `Server.port`), nil listens on none.
+    package var port: Int? = 6379
+    package var unixSocketPath: String?
+    /// Permissions, 0 for what the umask gives.
+    package var unixSocketMode = 0
+    package var backlog = 511
+    package var loopCount = 1
+    /// Threads for commands that must wait.
+    package var workerCount = 4
+
+    package init() {}
+}
+
+package final class Server: @unchecked Sendable {  // Immutable after `start`, or with its own synchronisation.
+    package let options: ServerOptions
+    package let settings: LiveSettings
+    package let store: Store
+    package let keyspace: Keyspace
+    package let table: CommandTable
+    package let clock: any WallClock
+    /// Whether the clock is the real one, which moves on within a turn.
+    let clockRuns: Bool
+    package let logger: Logger
+    package let registry = ClientRegistry()
+    package let monitors: MonitorFeed
+    let hosted: [HostedHandler]
+    let gate: ServerGate
+    let stripes = KeyStripes()
+    /// By command index: MULTI does not queue it.
+    let runsInsideMulti: [Bool]
+    /// Told of commands slower than the setting, on the thread that ran them, with the time in nanoseconds. Set before
+    /// `start`.
+    package var slowCommandSink: (@Sendable (Connection, Int, ArgumentList, UInt64) -> Void)?
+    /// Called ten times a second on loop 0 with monotonic nanoseconds. Set before `start`.
+    package var cronHook: (@Sendable (UInt64) -> Void)?
+
+    package private(set) var loops: [EventLoop] = []
+    private var workerPool: WorkerPool?
+    private var listeners: [Listener] = []
+    private let nextLoop = Atomic<Int>(0)
+    private var expiryCycle: ExpiryCycle?
+    private let baseline = Lock()
+    private var baselineWords: [UInt64] = []
+
+    /// `commands` are all of them but the transaction commands, which the server adds; `hosted` holds the handlers that
+    /// their `.hosted` actions name.
+    package init(
+        options: ServerOptions, settings: LiveSettings, store: Store, keyspace: Keyspace, commands: [CommandSpec],
+        hosted: HostedCommands, clock: any WallClock = SystemClock(), logger: Logger
+    ) {
+        self.options = options
+        self.settings = settings
+        self.store = store
+        self.keyspace = keyspace
+        self.clock = clock
+        clockRuns = clock is SystemClock
+        self.logger = logger
+        var hosted = hosted
+        let transactions = TransactionCommands.register(&hosted)
+        let table = CommandTable(commands + transactions)
+        self.table = table
+        self.hosted = hosted.handlers
+        runsInsideMulti = (0..<table.count).map { TransactionCommands.unqueued.contains(table.fullNames[$0]) }
+        gate = ServerGate()
+        monitors = MonitorFeed(gate: gate)
+        workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
+        expiryCycle = ExpiryCycle(server: self)
+        loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
+    }
+
+    package var workers: WorkerPool {
+        guard let workerPool else { preconditionFailure("server has no workers") }
+        return workerPool
+    }
+
+    /// The TCP port in use, 0 when there is none.
+    package var port: Int { listeners.first { $0.path == nil }?.port ?? 0 }
+
+    // MARK: Life
+
+    /// Binds, then starts all threads. Throws without having started anything when an address cannot be had.
+    package func start() throws(ListenError) {
+        var port = options.port
+        for address in options.addresses {
+            guard let wanted = port else { break }
+            let isOptional = address.hasPrefix("-")
+            let listener = try Listener.tcp(
+                self, address: isOptional ? String(address.dropFirst()) : address, port: wanted,
+                backlog: options.backlog, isOptional: isOptional)
+            guard let listener else { continue }
+            // With port 0 all addresses share the port that the first one got.
+            port = listener.port
+            listeners.append(listener)
+        }
+        if options.port != nil && !options.addresses.isEmpty && listeners.isEmpty {
+            throw ListenError(description: "none of the addresses to listen on is available")
+        }
+        if let path = options.unixSocketPath {
+            listeners.append(
+                try Listener.unix(self, path: path, mode: options.unixSocketMode, backlog: options.backlog))
+        }
+        let loops = self.loops
+        store.addLogObserver {
+            for loop in loops where loop.awaitsLog.load(ordering: .sequentiallyConsistent) {
+                loop.mailbox.post(.logAdvanced)
+            }
+        }
+        workers.start()
+        for listener in listeners { listener.start(on: loops[0]) }
+        for loop in loops { loop.start() }
+    }
+
+    /// Stops accepting, lets running commands finish and ready replies leave (for at most `drainSeconds`), syncs the log,
+    /// ends all threads. Not on a loop or worker.
+    package func stop(drainSeconds: Int = 2) {
+        let listeners = self.listeners
+        onLoop(0) { _ in for listener in listeners { listener.stop() } }
+        gate.raise(.stopping)
+        for loop in loops { onLoop(loop.index) { $0.drain() } }
+        workers.stop()
+        do {
+            try store.sync()
+        } catch {
+            logger.error("the log could not be synced: \(error)")
+        }
+        let deadline = valk_monotonic_ns() + UInt64(drainSeconds) * 1_000_000_000
+        for loop in loops { loop.mailbox.post(.run { $0.finish(by: deadline) }) }
+        for loop in loops { loop.join() }
+        self.listeners.removeAll()
+    }
+
+    /// Runs `body` on a loop and waits for it. Not on a loop.
+    func onLoop<R: Sendable>(_ index: Int, _ body: @escaping @Sendable (EventLoop) -> R) -> R {
+        let box = Handover<R>()
+        loops[index].mailbox.post(.run { box.give(body($0)) })
+        return box.take()
+    }
+
+    // MARK: Connections
+
+    /// Gives an accepted socket to the next loop in turn.
+    func place(_ descriptor: Int32, _ peer: SocketPeer) {
+        if loops.count == 1 { return loops[0].adopt(descriptor, peer) }
+        let index = nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue % loops.count
+        if index == 0 {
+            loops[0].adopt(descriptor, peer)
+        } else {
+            loops[index].mailbox.post(.adopt(descriptor: descriptor, peer: peer))
+        }
+    }
+
+    /// A look at all clients by ascending id. With several loops this must wait for them, so a handler that calls it on a
+    /// loop gets `.wouldBlock` and is run again on a worker.
+    package func clients(_ context: CommandContext) throws(Interruption) -> [ClientInfo] {
+        if loops.count == 1 && !context.keys.reader.mayBlock { return loops[0].clientInfos() }
+        if !context.keys.reader.mayBlock { throw .wouldBlock }
+        var all: [ClientInfo] = []
+        for loop in loops { all += onLoop(loop.index) { $0.clientInfos() } }
+        return all.sorted { $0.id < $1.id }
+    }
+
+    /// A look at the connection itself; anywhere its command runs.
+    package func client(_ connection: Connection) -> ClientInfo { connection.loop.info(connection) }
+
+    /// Closes a client; replies that are ready leave first. For the client itself use `closeAfterReply`.
+    package func kill(_ id: UInt64) -> Bool {
+        guard let connection = registry.connection(id) else { return false }
+        connection.loop.mailbox.post(.run { $0.kill(connection) })
+        return true
+    }
+
+    // MARK: Pause
+
+    /// Holds clients' commands for so long: all of them, or only those that may write.
+    package func pauseClients(milliseconds: UInt64, all: Bool) {
+        gate.pause(until: valk_monotonic_ns() &+ min(milliseconds, 1 << 40) &* 1_000_000, all: all)
+    }
+
+    package func unpauseClients() { if gate.unpause() { wakePaused() } }
+
+    /// Whether clients are paused, and for how many milliseconds more.
+    package var pausedMilliseconds: Int? {
+        guard let deadline = gate.pauseDeadline else { return nil }
+        let now = valk_monotonic_ns()
+        return deadline > now ? Int((deadline - now) / 1_000_000) : 0
+    }
+
+    private func wakePaused() { for loop in loops { loop.mailbox.post(.run { $0.retryAllPaused() }) } }
+
+    // MARK: Regular work
+
+    /// On loop 0, ten times a second.
+    func cron(now: UInt64) {
+        if gate.endPause(now: now) { wakePaused() }
+        cronHook?(now)
+        expire()
+    }
+
+    /// Removes expired keys on a worker, one run at a time.
+    private func expire() {
+        guard settings.activeExpire.load(ordering: .relaxed),
+            gate.conditions.isDisjoint(with: [.pauseAll, .pauseWrites, .stopping])
+        else { return }
+        expiryCycle?.startRun()
+    }
+
+    // MARK: Statistics
+
+    /// Sums over all threads since the last reset.
+    package func totals() -> ServerTotals {
+        var words = sums()
+        baseline.withLock {
+            for (i, was) in baselineWords.enumerated() { words[i] = words[i] >= was ? words[i] - was : 0 }
+        }
+        return ThreadCounters.totals(words, commandCount: table.count)
+    }
+
+    /// CONFIG RESETSTAT.
+    package func resetTotals() {
+        let words = sums()
+        baseline.withLock { baselineWords = words }
+    }
+
+    private func sums() -> [UInt64] {
+        let all = loops.map(\.executor.counters) + workers.executors.map(\.counters)
+        var words = [UInt64](repeating: 0, count: all[0].wordCount)
+        for counters in all {
+            for (i, word) in counters.snapshot().enumerated() { words[i] &+= word }
+        }
+        return words
+    }
+}
+
+/// One value from one thread to another that waits for it.
+final class Handover<Value: Sendable>: @unchecked Sendable {  // The value is under the lock.
+    private let lock = Lock()
+    private let given = Condition()
+    private var value: Value?
+
+    func give(_ value: Value) {
+        lock.withLock { self.value = value }
+        given.signal()
+    }
+
+    func take() -> Value {
+        lock.lock()
+        defer { lock.unlock() }
+        while true {
+            if let value { return value }
+            given.wait(lock)
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// MULTI's queue and WATCH's keys of one connection.
+//
+// Queued commands are kept as one run of argument bytes and offsets into it: queueing costs one copy of the bytes and
+// nothing per argument but 16 bytes. The pointers are made once, at EXEC.
+//
+// A watched key is remembered with the sequence number of its newest version, 0 when it was absent (or expired). EXEC
+// compares again while it holds the stripes: any difference means that somebody wrote. A key that was there and has
+// expired since counts as changed, one that was already gone does not.
+
+import ValkBase
+import ValkRESP
+
+final class Transaction {
+    struct Queued {
+        var command: Int32
+        var firstArgument: Int
+        var count: Int
+    }
+
+    struct Watched {
+        var database: Int
+        var key: [UInt8]
+        var sequence: UInt64
+    }
+
+    private(set) var queued: [Queued] = []
+    private var spans: [(offset: Int, count: Int)] = []
+    private var bytes = ByteBuffer()
+    private var views: UnsafeMutablePointer<ByteView>?
+    private(set) var watched: [Watched] = []
+    /// Some queued command writes; some may need every key.
+    var hasWrites = false
+
+    deinit { views?.deallocate() }
+
+    var count: Int { queued.count }
+
+    /// Bytes held, for CLIENT LIST's multi-mem.
+    var memoryBytes: Int { bytes.capacity + spans.count * 16 + queued.count * 24 }
+
+    func append(_ command: Int, _ arguments: ArgumentList) {
+        queued.append(Queued(command: Int32(command), firstArgument: spans.count, count: arguments.count))
+        for i in 0..<arguments.count {
+            spans.append((bytes.count, arguments[i].count))
+            bytes.append(arguments[i])
+        }
+    }
+
+    /// Makes the argument views; call once, before `arguments(of:)`. Nothing is appended afterwards.
+    func seal() {
+        views?.deallocate()
+        let made = UnsafeMutablePointer<ByteView>.allocate(capacity: max(1, spans.count))
+        let base = UnsafeRawPointer(bytes.base)
+        for (i, span) in spans.enumerated() {
+            (made + i).initialize(to: ByteView(base: base + span.offset, count: span.count))
+        }
+        views = made
+    }
+
+    /// The arguments of the queued command at `index`, 0-based; valid until `clear`.
+    func arguments(of index: Int) -> ArgumentList {
+        guard let views else { preconditionFailure("transaction not sealed") }
+        let command = queued[index]
+        return ArgumentList(views: UnsafePointer(views + command.firstArgument), count: command.count)
+    }
+
+    /// Forgets the queued commands; watched keys stay.
+    func clear() {
+        queued.removeAll()
+        spans.removeAll()
+        bytes.release()
+        views?.deallocate()
+        views = nil
+        hasWrites = false
+    }
+
+    func isWatching(_ database: Int, _ key: ByteView) -> Bool {
+        for w in watched where w.database == database && w.key.count == key.count {
+            if w.key.withView({ $0 == key }) { return true }
+        }
+        return false
+    }
+
+    func watch(_ database: Int, _ key: ByteView, sequence: UInt64) {
+        watched.append(Watched(database: database, key: key.array, sequence: sequence))
+    }
+
+    func unwatchAll() { watched.removeAll() }
+}
+
+extension Connection {
+    /// Ends MULTI without running anything and forgets the watched keys.
+    func discardTransaction() {
+        state.pointee.flags.subtract([.multi, .transactionBroken, .watching])
+        transaction?.clear()
+        transaction?.unwatchAll()
+    }
+}
