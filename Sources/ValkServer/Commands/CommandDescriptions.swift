@@ -12,9 +12,9 @@ struct CommandDescriptions {
 
     // MARK: COMMAND INFO
 
-    /// Ten elements about the command at `index`; a null array for -1.
+    /// Ten elements about the command at `index`; null for -1.
     func writeInfo(_ index: Int, _ reply: ReplyWriter) {
-        guard index >= 0 else { return reply.nullArray() }
+        guard index >= 0 else { return reply.null() }
         let spec = table.specs[index]
         let range = spec.legacyRange
         reply.array(10)

@@ -51,6 +51,17 @@ extension ConfigStore {
             try load(lines: splitLines(TextFile.readStandardInput()), origin: "standard input", depth: 0)
         }
         try load(lines: arguments.lines, origin: "the command line", depth: 0)
+        try enterDirectory()
+    }
+
+    /// Goes to the directory that the last `dir` named, which is made when only its last part is missing. Earlier ones
+    /// are never touched: a file's `dir` may be replaced on the command line.
+    private func enterDirectory() throws(ConfigFileError) {
+        guard let line = takeDirectoryLine(), let index = index(of: "dir") else { return }
+        let path = value(index).text
+        if chdir(path) != 0 && errno == ENOENT { mkdir(path, 0o755) }
+        if chdir(path) != 0 { throw line.fault(String(cString: strerror(errno))) }
+        replace(index, with: TextFile.currentDirectory())
     }
 
     private func load(file path: String, depth: Int) throws(ConfigFileError) {
@@ -101,11 +112,7 @@ extension ConfigStore {
                 "\(reason): the server does not start as if '\(name)' had been obeyed",
                 hint: "Remove the line, or set it to its default ('\(directive.initial)')")
         }
-        if name == "dir" {
-            let path = value(index).text
-            if chdir(path) != 0 { throw line.fault(String(cString: strerror(errno))) }
-            forget(relative: index)
-        }
+        if name == "dir" { remember(directory: line) }
     }
 
     private func readSpecial(

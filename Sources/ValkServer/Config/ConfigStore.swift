@@ -8,6 +8,7 @@
 
 import Glibc
 import ValkBase
+import ValkData
 
 /// Why CONFIG SET changed nothing; `text` is the reply, exactly.
 package struct ConfigSetError: Error, Sendable {
@@ -29,6 +30,7 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     private var ignoredNames: [String] = []
     private var renames: [(command: String, name: String)] = []
     private var filePath: String?
+    private var directoryLine: ConfigLine?
 
     package init(_ directives: [ConfigDirective] = ConfigSchema.all()) {
         self.directives = directives
@@ -122,10 +124,25 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
         if case .ignored = directive.meaning { noteIgnored(directive.name) }
     }
 
-    /// Stores a value that was given as the path the process now is in, so that it means the same later.
-    func forget(relative index: Int) {
-        let path = TextFile.currentDirectory()
-        lock.withLock { values[index] = ConfigValue(bytes: Array(path.utf8)) }
+    func remember(directory line: ConfigLine) { lock.withLock { directoryLine = line } }
+
+    /// The line of the last `dir`; nil when there was none or it was taken.
+    func takeDirectoryLine() -> ConfigLine? {
+        lock.withLock {
+            defer { directoryLine = nil }
+            return directoryLine
+        }
+    }
+
+    /// Gives a number what the system allows instead of what was asked for.
+    func lower(_ name: String, to number: Int) {
+        let index = known(name)
+        lock.withLock { values[index] = ConfigValue(bytes: Array(String(number).utf8), number: Int64(number)) }
+    }
+
+    /// Stores a text as it is.
+    func replace(_ index: Int, with text: String) {
+        lock.withLock { values[index] = ConfigValue(bytes: Array(text.utf8)) }
     }
 
     // MARK: CONFIG GET and SET
@@ -134,19 +151,29 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     package func matching(_ patterns: [ByteView]) -> [(name: String, value: [UInt8])] {
         var found: [(name: String, value: [UInt8])] = []
         var seen = Set<String>()
-        for pattern in patterns {
-            let isPattern = (0..<pattern.count).contains { "*?[".utf8.contains(pattern[$0]) }
+        for given in patterns {
+            let text = given.string.lowercased()
+            let isPattern = text.utf8.contains { "*?[".utf8.contains($0) }
             if !isPattern {
-                let name = pattern.string.lowercased()
-                if let index = indexByName[name], seen.insert(name).inserted {
-                    found.append((name, answer(index)))
-                }
+                if let index = indexByName[text], seen.insert(text).inserted { found.append((text, answer(index))) }
                 continue
             }
+            for name in matchingNames(text) where seen.insert(name.name).inserted {
+                found.append((name.name, answer(name.index)))
+            }
+        }
+        return found
+    }
+
+    /// Listed names that a pattern in lower case names, in the schema's order.
+    private func matchingNames(_ pattern: String) -> [(name: String, index: Int)] {
+        var found: [(name: String, index: Int)] = []
+        Array(pattern.utf8).withView { view in
+            let glob = GlobPattern(view)
             for (index, directive) in directives.enumerated() where !directive.isHidden {
-                for name in [directive.name] + directive.aliases {
-                    let matches = Array(name.utf8).withView { ConfigGlob.matches(pattern, $0) }
-                    if matches && seen.insert(name).inserted { found.append((name, answer(index))) }
+                for name in [directive.name] + directive.aliases
+                where Array(name.utf8).withView({ glob.matches($0) }) {
+                    found.append((name, index))
                 }
             }
         }
@@ -236,65 +263,4 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     private func restore(_ index: Int, _ value: ConfigValue) {
         do throws(ConfigValueError) { try apply(index, value) } catch { lock.withLock { values[index] = value } }
     }
-}
-
-/// Shell-like patterns over names: * ? [a-z] [^a] and \ as Redis reads them, without regard to case.
-enum ConfigGlob {
-    static func matches(_ pattern: ByteView, _ text: ByteView) -> Bool {
-        var p = 0
-        var t = 0
-        var starAt = -1
-        var resume = 0
-        while t < text.count {
-            if p < pattern.count && pattern[p] == UInt8(ascii: "*") {
-                starAt = p
-                resume = t
-                p += 1
-            } else if p < pattern.count, let next = matchOne(pattern, p, fold(text[t])) {
-                p = next
-                t += 1
-            } else if starAt >= 0 {
-                resume += 1
-                t = resume
-                p = starAt + 1
-            } else {
-                return false
-            }
-        }
-        while p < pattern.count && pattern[p] == UInt8(ascii: "*") { p += 1 }
-        return p == pattern.count
-    }
-
-    /// Index behind the element at `at` when it matches `byte`.
-    private static func matchOne(_ pattern: ByteView, _ at: Int, _ byte: UInt8) -> Int? {
-        switch pattern[at] {
-        case UInt8(ascii: "?"): return at + 1
-        case UInt8(ascii: "["): return matchClass(pattern, at + 1, byte)
-        case UInt8(ascii: "\\") where at + 1 < pattern.count:
-            return fold(pattern[at + 1]) == byte ? at + 2 : nil
-        default: return fold(pattern[at]) == byte ? at + 1 : nil
-        }
-    }
-
-    private static func matchClass(_ pattern: ByteView, _ from: Int, _ byte: UInt8) -> Int? {
-        var at = from
-        let negated = at < pattern.count && pattern[at] == UInt8(ascii: "^")
-        if negated { at += 1 }
-        var found = false
-        while at < pattern.count && pattern[at] != UInt8(ascii: "]") {
-            if pattern[at] == UInt8(ascii: "\\") && at + 1 < pattern.count { at += 1 }
-            let low = fold(pattern[at])
-            if at + 2 < pattern.count && pattern[at + 1] == UInt8(ascii: "-") && pattern[at + 2] != UInt8(ascii: "]") {
-                let high = fold(pattern[at + 2])
-                if byte >= min(low, high) && byte <= max(low, high) { found = true }
-                at += 3
-            } else {
-                if low == byte { found = true }
-                at += 1
-            }
-        }
-        return found != negated ? min(at + 1, pattern.count) : nil
-    }
-
-    private static func fold(_ byte: UInt8) -> UInt8 { byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte }
 }

@@ -1,0 +1,170 @@
+// What the session and administration commands share: settings, logs, the server's identity, and how their handlers are
+// attached to the specs.
+//
+// A family is an extension of `Administration` with one method that names its handlers: `handlers.on("client|list", …`.)
+// Handlers run where the dispatcher puts them (`HostedCommands.swift`): on the connection's loop, or on a worker after
+// they threw `.wouldBlock`. Whatever touches a file or waits asks for a worker first (`needsWorker`).
+
+import Glibc
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+import ValkRESP
+
+/// Handlers by the full name of their command.
+package struct HandlersByName {
+    private var handlers: [String: HostedHandler] = [:]
+
+    package init() {}
+
+    package subscript(name: String) -> HostedHandler? { handlers[name] }
+
+    package var names: [String] { Array(handlers.keys) }
+
+    package mutating func on(_ name: String, _ handler: @escaping HostedHandler) {
+        precondition(handlers[name] == nil, "two handlers for \(name)")
+        handlers[name] = handler
+    }
+}
+
+package final class Administration: Sendable {
+    package let config: ConfigStore
+    package let log: ServerLog
+    package let slowLog: SlowLog
+    /// 40 hexadecimal digits that name this run of the server.
+    package let runID = Administration.randomHexadecimal(40)
+    /// Milliseconds since 1970.
+    package let startedAt = WallTime.microseconds() / 1000
+    /// When a snapshot in Redis' sense was last taken: here, when the log was last forced to disk on request.
+    /// Seconds since 1970.
+    let lastSave = Atomic<Int>(Int(WallTime.microseconds() / 1_000_000))
+    /// SAVE, BGSAVE or BGREWRITEAOF at work in the background.
+    let isSaving = Atomic<Bool>(false)
+    let lastSaveFailed = Atomic<Bool>(false)
+    /// Changes counted when LASTSAVE last moved.
+    let dirtyAtSave = Atomic<Int>(0)
+    /// The largest heap seen by INFO, bytes.
+    let peakHeapBytes = Atomic<Int>(0)
+    /// Sampled by the server's cron.
+    let rates = RateMeter()
+    /// Asks the process to end as SHUTDOWN says; set by the lifecycle before it serves.
+    let stopRequest: @Sendable () -> Void
+
+    package init(
+        config: ConfigStore, log: ServerLog, slowLog: SlowLog, stopRequest: @escaping @Sendable () -> Void
+    ) {
+        self.config = config
+        self.log = log
+        self.slowLog = slowLog
+        self.stopRequest = stopRequest
+    }
+
+    /// Every handler of this folder by the command's full name ("client|list").
+    package func handlers() -> HandlersByName {
+        var handlers = HandlersByName()
+        addConnectionCommands(&handlers)
+        addClientCommands(&handlers)
+        addConfigCommands(&handlers)
+        addCommandCommands(&handlers)
+        addServerCommands(&handlers)
+        addDiagnosisCommands(&handlers)
+        addDebugCommands(&handlers)
+        addAbsentCommands(&handlers)
+        return handlers
+    }
+
+    /// Ten times a second: what rates are made of.
+    func sample(_ server: Server, now: UInt64) {
+        let totals = server.totals()
+        rates.add(
+            RateMeter.Sample(
+                time: now, commands: totals[.commands], bytesIn: totals[.bytesIn], bytesOut: totals[.bytesOut]))
+    }
+
+    /// Gives the handlers to the specs that have none yet and drops the specs that still have none: a command that is
+    /// not there is unknown, as a client expects. Names changed by rename-command are changed here.
+    package func attach(
+        _ handlers: HandlersByName, to specs: [CommandSpec], into hosted: inout HostedCommands
+    ) -> [CommandSpec] {
+        var attached: [CommandSpec] = []
+        for spec in specs {
+            var spec = spec
+            var subcommands: [CommandSpec] = []
+            for subcommand in spec.subcommands {
+                if case .unattached = subcommand.action {
+                    guard let handler = handlers["\(spec.name)|\(subcommand.name)"] else { continue }
+                    subcommands.append(hosted.add(subcommand, handler))
+                } else {
+                    subcommands.append(subcommand)
+                }
+            }
+            let isContainer = !spec.subcommands.isEmpty
+            spec.subcommands = subcommands
+            if let handler = handlers[spec.name] {
+                spec = hosted.add(spec, handler)
+            } else if isContainer {
+                if subcommands.isEmpty { continue }
+            } else if case .unattached = spec.action {
+                continue
+            }
+            attached.append(spec)
+        }
+        return renamed(attached)
+    }
+
+    private func renamed(_ specs: [CommandSpec]) -> [CommandSpec] {
+        var specs = specs
+        for (command, name) in config.renamedCommands {
+            guard let index = specs.firstIndex(where: { $0.name == command }) else {
+                log.warning("rename-command: no command '\(command)'")
+                continue
+            }
+            if name.isEmpty {
+                specs.remove(at: index)
+            } else {
+                specs.removeAll { $0.name == name.lowercased() && $0.name != command }
+                if let index = specs.firstIndex(where: { $0.name == command }) { specs[index].name = name.lowercased() }
+            }
+        }
+        return specs
+    }
+
+    private static func randomHexadecimal(_ digits: Int) -> String {
+        var generator = SystemRandomNumberGenerator()
+        return String((0..<digits).map { _ in "0123456789abcdef".randomElement(using: &generator) ?? "0" })
+    }
+}
+
+extension CommandContext {
+    /// Leaves a loop for a worker: call before the first effect of a handler that waits for a disk or for others.
+    func needsWorker() throws(Interruption) {
+        if !keys.reader.mayBlock { throw .wouldBlock }
+    }
+
+    /// The HELP of a container: what it is, a line or more for each subcommand, HELP itself.
+    func writeHelp(_ command: String, _ lines: [String]) {
+        reply.array(lines.count + 3)
+        writeSimple("\(command) <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", reply)
+        for line in lines { writeSimple(line, reply) }
+        writeSimple("HELP", reply)
+        writeSimple("    Print this help.", reply)
+    }
+
+    /// The reply to a subcommand that a command without a table of them does not know.
+    func failSubcommand(_ command: String) {
+        fail(
+            "ERR unknown subcommand or wrong number of arguments for '\(args[1].string)'. "
+                + "Try \(command.uppercased()) HELP.")
+    }
+}
+
+extension ByteView {
+    /// Equality with a password in a time that does not depend on where they differ.
+    func equalsSecret(_ secret: [UInt8]) -> Bool {
+        var difference = count ^ secret.count
+        for index in 0..<count { difference |= Int(self[index] ^ (secret.isEmpty ? 0xFF : secret[index % secret.count])) }
+        return difference == 0
+    }
+}

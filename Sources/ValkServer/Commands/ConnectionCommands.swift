@@ -1,0 +1,143 @@
+// PING ECHO AUTH HELLO SELECT QUIT RESET: what a client says about its connection.
+
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkEngine
+import ValkRESP
+
+private let wrongPassword: StaticString = "WRONGPASS invalid username-password pair or user is disabled."
+
+extension Administration {
+    func addConnectionCommands(_ handlers: inout HandlersByName) {
+        handlers.on("ping") { _, context throws(Interruption) in
+            switch context.args.count {
+            case 1: context.reply.simple("PONG")
+            case 2: context.reply.bulk(context.args[1])
+            default: context.failArity("ping")
+            }
+        }
+        handlers.on("echo") { _, context throws(Interruption) in context.reply.bulk(context.args[1]) }
+        handlers.on("quit") { connection, context throws(Interruption) in
+            context.reply.ok()
+            connection.closeAfterReply()
+        }
+        handlers.on("reset") { connection, context throws(Interruption) in
+            connection.resetSession()
+            context.reply.simple("RESET")
+        }
+        handlers.on("select") { [config] connection, context throws(Interruption) in
+            guard let number = Decimal.parse(context.args[1]) else { return context.fail(ErrorText.notInteger) }
+            guard number >= 0, number < Int64(config.integer("databases")) else {
+                return context.fail(ErrorText.databaseOutOfRange)
+            }
+            connection.database = Int(number)
+            context.reply.ok()
+        }
+        handlers.on("auth") { connection, context throws(Interruption) in
+            let settings = connection.server.settings
+            switch context.args.count {
+            case 2:
+                if !settings.passwordRequired.load(ordering: .relaxed) {
+                    return context.fail(
+                        "ERR AUTH <password> called without any password configured for the default user. "
+                            + "Are you sure your configuration is correct?")
+                }
+                if Administration.authenticate(connection, ByteView("default"), context.args[1]) {
+                    context.reply.ok()
+                } else {
+                    context.fail(wrongPassword)
+                }
+            case 3:
+                if Administration.authenticate(connection, context.args[1], context.args[2]) {
+                    context.reply.ok()
+                } else {
+                    context.fail(wrongPassword)
+                }
+            default: context.failSyntax()
+            }
+        }
+        handlers.on("hello", hello)
+    }
+
+    /// There is one user, "default"; without a password in the settings it takes any.
+    private static func authenticate(_ connection: Connection, _ user: ByteView, _ password: ByteView) -> Bool {
+        let settings = connection.server.settings
+        guard user == ByteView("default") else { return false }
+        if settings.passwordRequired.load(ordering: .relaxed) && !password.equalsSecret(settings.password) {
+            return false
+        }
+        connection.isAuthenticated = true
+        return true
+    }
+
+    private var hello: HostedHandler {
+        { connection, context throws(Interruption) in
+            let args = context.args
+            var version: UInt8 = 0
+            if args.count > 1 {
+                guard let asked = Decimal.parse(args[1]) else {
+                    return context.fail("ERR Protocol version is not an integer or out of range")
+                }
+                guard asked == 2 || asked == 3 else { return context.fail("NOPROTO unsupported protocol version") }
+                version = UInt8(asked)
+            }
+            var name: ByteView?
+            var at = 2
+            while at < args.count {
+                let rest = args.count - at - 1
+                if args[at].equalsIgnoringCase("auth") && rest >= 2 {
+                    guard Administration.authenticate(connection, args[at + 1], args[at + 2]) else {
+                        return context.fail(wrongPassword)
+                    }
+                    at += 3
+                } else if args[at].equalsIgnoringCase("setname") && rest >= 1 {
+                    guard ClientNames.isValid(args[at + 1]) else { return context.fail(ClientNames.complaint) }
+                    name = args[at + 1]
+                    at += 2
+                } else {
+                    return context.fail("ERR Syntax error in HELLO option '\(args[at].string)'")
+                }
+            }
+            guard connection.isAuthenticated else {
+                return context.fail(
+                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+                        + "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
+                        + "select the RESP protocol version at the same time")
+            }
+            var reply = context.reply
+            if version != 0 {
+                connection.protocolVersion = version
+                reply.version = version
+            }
+            if let name { connection.name = name.array }
+            reply.map(7)
+            reply.bulk("server" as StaticString)
+            reply.bulk("redis" as StaticString)
+            reply.bulk("version" as StaticString)
+            reply.bulk(ServerVersion.redis)
+            reply.bulk("proto" as StaticString)
+            reply.integer(Int(connection.protocolVersion))
+            reply.bulk("id" as StaticString)
+            reply.integer(Int64(connection.id))
+            reply.bulk("mode" as StaticString)
+            reply.bulk("standalone" as StaticString)
+            reply.bulk("role" as StaticString)
+            reply.bulk("master" as StaticString)
+            reply.bulk("modules" as StaticString)
+            reply.array(0)
+        }
+    }
+}
+
+/// What a client may call itself: printable characters without spaces.
+enum ClientNames {
+    static let complaint: StaticString = "ERR Client names cannot contain spaces, newlines or special characters."
+
+    static func isValid(_ name: ByteView) -> Bool {
+        for index in 0..<name.count where name[index] < UInt8(ascii: "!") || name[index] > UInt8(ascii: "~") {
+            return false
+        }
+        return true
+    }
+}

@@ -1,0 +1,89 @@
+// From settings to the parts that act on them: once at the start, and again at each CONFIG SET.
+//
+// Every live directive with a meaning is wired here and nowhere else; `LiveSettings` holds what loops look at, the store
+// and the logs have setters of their own.
+
+import Synchronization
+import ValkBase
+import ValkEngine
+
+package struct SettingsWiring {
+    package let config: ConfigStore
+
+    package init(_ config: ConfigStore) { self.config = config }
+
+    // MARK: What is fixed at the start
+
+    package func storeOptions(path: String) -> StoreOptions {
+        var options = StoreOptions(path: path)
+        options.syncPolicy = SettingsWiring.policy(config.value("appendfsync"))
+        options.memoryBytes = config.integer("memory")
+        options.tableBytes = min(config.integer("table-memory"), config.integer("memory") / 4)
+        options.valueSeparationThreshold = config.integer("value-separation-threshold")
+        options.segmentBytes = config.integer("segment-size")
+        options.backgroundThreads = config.integer("background-threads")
+        options.countsNamespaces = true
+        return options
+    }
+
+    package func serverOptions() -> ServerOptions {
+        var options = ServerOptions()
+        options.addresses = config.words("bind")
+        let port = config.integer("port")
+        options.port = port == 0 ? nil : port
+        let path = config.text("unixsocket")
+        options.unixSocketPath = path.isEmpty ? nil : TextFile.absolutePath(path)
+        options.unixSocketMode = config.integer("unixsocketperm")
+        options.backlog = config.integer("tcp-backlog")
+        options.loopCount = config.integer("io-threads")
+        options.workerCount = config.integer("reader-threads")
+        return options
+    }
+
+    private static func policy(_ value: ConfigValue) -> SyncPolicy {
+        switch value.text {
+        case "always": .always
+        case "no": .no
+        default: .everySecond
+        }
+    }
+
+    // MARK: What may change
+
+    /// Hands every live directive its value, now and at each change.
+    package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
+        follow("proto-max-bulk-len") { settings.bulkBytesMax.store(Int($0.number), ordering: .relaxed) }
+        follow("client-query-buffer-limit") { settings.queryBufferBytesMax.store(Int($0.number), ordering: .relaxed) }
+        follow("maxclients") { settings.clientsMax.store(Int($0.number), ordering: .relaxed) }
+        follow("timeout") { settings.idleTimeoutSeconds.store(Int($0.number), ordering: .relaxed) }
+        follow("tcp-keepalive") { settings.keepAliveSeconds.store(Int($0.number), ordering: .relaxed) }
+        follow("protected-mode") { settings.protectedMode.store($0.number != 0, ordering: .relaxed) }
+        follow("requirepass") { settings.password = $0.bytes }
+        follow("slowlog-log-slower-than") {
+            settings.slowlogThresholdMicroseconds.store(Int($0.number), ordering: .relaxed)
+        }
+        follow("slowlog-max-len") { slowLog.lengthMax = Int($0.number) }
+        follow("loglevel") { log.level = ServerLog.Level(rawValue: Int($0.number)) ?? .notice }
+        follow("client-output-buffer-limit") { value in
+            let limits = SettingsWiring.outputLimits(value)
+            settings.normalOutputHardBytes.store(limits[0], ordering: .relaxed)
+            settings.normalOutputSoftBytes.store(limits[1], ordering: .relaxed)
+            settings.normalOutputSoftSeconds.store(limits[2], ordering: .relaxed)
+            settings.pushedOutputHardBytes.store(limits[6], ordering: .relaxed)
+            settings.pushedOutputSoftBytes.store(limits[7], ordering: .relaxed)
+            settings.pushedOutputSoftSeconds.store(limits[8], ordering: .relaxed)
+        }
+        settings.debugCommand.store(config.integer("enable-debug-command"), ordering: .relaxed)
+    }
+
+    /// normal, slave, pubsub: hard, soft, seconds each.
+    private static func outputLimits(_ value: ConfigValue) -> [Int] {
+        let numbers = value.words.enumerated().filter { $0.offset % 4 != 0 }.map { Int($0.element) ?? 0 }
+        return numbers.count == 9 ? numbers : [Int](repeating: 0, count: 9)
+    }
+
+    private func follow(_ name: String, _ apply: @escaping @Sendable (ConfigValue) -> Void) {
+        apply(config.value(name))
+        config.onChange(name) { value throws(ConfigValueError) in apply(value) }
+    }
+}

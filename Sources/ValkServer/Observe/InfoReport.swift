@@ -1,0 +1,297 @@
+// INFO: the server's state as text, section by section, with the field names that Redis' tools read and Valk's own.
+//
+// A field is there when it can be told truthfully: what does not exist here (forks, replicas, scripts) is told as the 0
+// that it is; what would be invented is left out. Building the text allocates; it runs when somebody asks.
+
+import CValk
+import Glibc
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+
+/// Lines of "name:value" under headings.
+struct InfoText {
+    private(set) var text = ""
+
+    mutating func section(_ title: String) {
+        if !text.isEmpty { text += "\r\n" }
+        text += "# \(title)\r\n"
+    }
+
+    mutating func field(_ name: String, _ value: some CustomStringConvertible) { text += "\(name):\(value)\r\n" }
+
+    /// A size, and the same for people.
+    mutating func size(_ name: String, _ bytes: Int) {
+        field(name, bytes)
+        field(name + "_human", ProcessFacts.humanBytes(bytes))
+    }
+
+    mutating func flag(_ name: String, _ value: Bool) { field(name, value ? 1 : 0) }
+}
+
+struct InfoReport {
+    /// In the order of the report. `isDefault` says whether plain INFO shows it.
+    private static let sections: [(name: String, isDefault: Bool)] = [
+        ("server", true), ("clients", true), ("memory", true), ("persistence", true), ("storage", true),
+        ("log", true), ("compaction", true), ("stats", true), ("replication", true), ("cpu", true),
+        ("modules", true), ("commandstats", false), ("errorstats", true), ("latencystats", false), ("cluster", true),
+        ("keyspace", true),
+    ]
+
+    let administration: Administration
+    let server: Server
+    let totals: ServerTotals
+    var out = InfoText()
+
+    init(_ administration: Administration, _ server: Server) {
+        self.administration = administration
+        self.server = server
+        totals = server.totals()
+    }
+
+    /// The sections that the arguments name: none for the default ones; "all", "everything", "default" and unknown
+    /// names as in Redis.
+    static func chosen(_ names: [String]) -> Set<String> {
+        if names.isEmpty { return Set(sections.filter(\.isDefault).map(\.name)) }
+        var chosen = Set<String>()
+        for name in names {
+            switch name.lowercased() {
+            case "all", "everything": chosen.formUnion(sections.map(\.name))
+            case "default": chosen.formUnion(sections.filter(\.isDefault).map(\.name))
+            case let other: chosen.insert(other)
+            }
+        }
+        return chosen
+    }
+
+    mutating func write(_ chosen: Set<String>, _ context: CommandContext) throws(Interruption) {
+        for section in InfoReport.sections where chosen.contains(section.name) {
+            switch section.name {
+            case "server": writeServer()
+            case "clients": writeClients()
+            case "memory": writeMemory()
+            case "persistence": writePersistence()
+            case "storage": writeStorage()
+            case "log": writeLog()
+            case "compaction": writeCompaction()
+            case "stats": writeStats()
+            case "replication": writeReplication()
+            case "cpu": writeCPU()
+            case "modules": out.section("Modules")
+            case "commandstats": writeCommandStats()
+            case "errorstats": writeErrorStats()
+            case "latencystats": out.section("Latencystats")
+            case "cluster":
+                out.section("Cluster")
+                out.field("cluster_enabled", 0)
+            default: try writeKeyspace(context)
+            }
+        }
+    }
+
+    private mutating func writeServer() {
+        let microseconds = WallTime.microseconds()
+        let uptime = Int(microseconds / 1000 - min(microseconds / 1000, administration.startedAt)) / 1000
+        let config = administration.config
+        out.section("Server")
+        out.field("redis_version", ServerVersion.redis)
+        out.field("server_name", "valk")
+        out.field("valk_version", ServerVersion.valk)
+        out.field("redis_mode", "standalone")
+        out.field("os", ProcessFacts.systemName())
+        out.field("arch_bits", Int.bitWidth)
+        out.field("multiplexing_api", "libevent")
+        out.field("process_id", getpid())
+        out.field("process_supervised", "no")
+        out.field("run_id", administration.runID)
+        out.field("tcp_port", server.port)
+        out.field("server_time_usec", microseconds)
+        out.field("uptime_in_seconds", uptime)
+        out.field("uptime_in_days", uptime / 86400)
+        out.field("hz", config.integer("hz"))
+        out.field("configured_hz", config.integer("hz"))
+        out.field("lru_clock", microseconds / 1_000_000 & 0xFF_FFFF)
+        out.field("executable", ProcessFacts.executablePath())
+        out.field("config_file", config.file ?? "")
+        out.field("io_threads_active", server.loops.count > 1 ? 1 : 0)
+        out.field("event_loops", server.loops.count)
+        out.field("threads", ProcessFacts.threadCount())
+    }
+
+    private mutating func writeClients() {
+        out.section("Clients")
+        out.field("connected_clients", server.registry.count)
+        out.field("cluster_connections", 0)
+        out.field("maxclients", administration.config.integer("maxclients"))
+        out.field("blocked_clients", 0)
+        out.field("tracking_clients", 0)
+        out.field("clients_in_timeout_table", 0)
+        if let milliseconds = server.pausedMilliseconds { out.field("paused_timeout_milliseconds", milliseconds) }
+    }
+
+    private mutating func writeMemory() {
+        let heap = administration.noteHeap()
+        let peak = administration.peakHeapBytes.load(ordering: .relaxed)
+        let resident = ProcessFacts.residentBytes()
+        let config = administration.config
+        out.section("Memory")
+        out.size("used_memory", heap)
+        out.size("used_memory_rss", resident)
+        out.size("used_memory_rss_peak", ProcessFacts.residentBytesPeak())
+        out.size("used_memory_peak", peak)
+        out.field("used_memory_peak_perc", ProcessFacts.twoDecimals(Double(heap) * 100 / Double(max(1, peak))) + "%")
+        out.size("memory_budget", config.integer("memory"))
+        out.field("allocator_allocated", heap)
+        out.field("allocator_active", resident)
+        out.field("allocator_resident", resident)
+        out.size("total_system_memory", ProcessFacts.totalMemoryBytes())
+        out.size("used_memory_lua", 0)
+        out.size("used_memory_scripts", 0)
+        out.field("number_of_cached_scripts", 0)
+        out.field("number_of_functions", 0)
+        out.field("number_of_libraries", 0)
+        out.size("maxmemory", config.integer("maxmemory"))
+        out.field("maxmemory_policy", config.text("maxmemory-policy"))
+        out.field("mem_fragmentation_ratio", ProcessFacts.twoDecimals(Double(resident) / Double(max(1, heap))))
+        out.field("mem_fragmentation_bytes", resident - heap)
+        out.field("mem_not_counted_for_evict", 0)
+        out.field("mem_replication_backlog", 0)
+        out.field("mem_clients_slaves", 0)
+        out.field("mem_aof_buffer", 0)
+        out.field("mem_allocator", "libc")
+        out.field("active_defrag_running", 0)
+        out.field("lazyfree_pending_objects", 0)
+        out.field("lazyfreed_objects", 0)
+    }
+
+    private mutating func writePersistence() {
+        let isSaving = administration.isSaving.load(ordering: .relaxed)
+        let dirty = Int(totals[.dirty]) - administration.dirtyAtSave.load(ordering: .relaxed)
+        out.section("Persistence")
+        out.field("loading", 0)
+        out.field("async_loading", 0)
+        out.field("rdb_changes_since_last_save", max(0, dirty))
+        out.flag("rdb_bgsave_in_progress", isSaving)
+        out.field("rdb_last_save_time", administration.lastSave.load(ordering: .relaxed))
+        out.field(
+            "rdb_last_bgsave_status", administration.lastSaveFailed.load(ordering: .relaxed) ? "err" : "ok")
+        out.field("rdb_last_bgsave_time_sec", -1)
+        out.field("rdb_current_bgsave_time_sec", isSaving ? 0 : -1)
+        out.field("aof_enabled", 1)
+        out.field("aof_rewrite_in_progress", 0)
+        out.field("aof_rewrite_scheduled", 0)
+        out.field("aof_last_rewrite_time_sec", -1)
+        out.field("aof_current_rewrite_time_sec", -1)
+        out.field("aof_last_bgrewrite_status", "ok")
+        out.field("aof_last_write_status", administration.writesStopped(server) ? "err" : "ok")
+    }
+
+    private mutating func writeStats() {
+        let rates = administration.rates.rates
+        out.section("Stats")
+        out.field("total_connections_received", totals[.connectionsAccepted])
+        out.field("total_commands_processed", totals[.commands])
+        out.field("instantaneous_ops_per_sec", Int(rates.commands.rounded()))
+        out.field("total_net_input_bytes", totals[.bytesIn])
+        out.field("total_net_output_bytes", totals[.bytesOut])
+        out.field("total_net_repl_input_bytes", 0)
+        out.field("total_net_repl_output_bytes", 0)
+        out.field("instantaneous_input_kbps", ProcessFacts.twoDecimals(rates.bytesIn / 1024))
+        out.field("instantaneous_output_kbps", ProcessFacts.twoDecimals(rates.bytesOut / 1024))
+        out.field("rejected_connections", totals[.connectionsRefused])
+        out.field("sync_full", 0)
+        out.field("sync_partial_ok", 0)
+        out.field("sync_partial_err", 0)
+        out.field("expired_keys", totals[.expiredKeys])
+        out.field("evicted_keys", 0)
+        out.field("evicted_clients", 0)
+        out.field("keyspace_hits", totals[.keyspaceHits])
+        out.field("keyspace_misses", totals[.keyspaceMisses])
+        out.field("pubsub_channels", 0)
+        out.field("pubsub_patterns", 0)
+        out.field("pubsubshard_channels", 0)
+        out.field("latest_fork_usec", 0)
+        out.field("total_forks", 0)
+        out.field("tracking_total_keys", 0)
+        out.field("tracking_total_items", 0)
+        out.field("tracking_total_prefixes", 0)
+        out.field("unexpected_error_replies", 0)
+        out.field("total_error_replies", totals[.errorReplies])
+        out.field("total_reads_processed", totals[.reads])
+        out.field("total_writes_processed", totals[.writes])
+        out.field("loop_turns", totals[.turns])
+        out.field("deferred_commands", totals[.deferredCommands])
+        out.field("held_replies", totals[.heldReplies])
+        out.field("slow_commands", totals[.slowCommands])
+        out.field("closed_idle_clients", totals[.idleClosed])
+        out.field("closed_output_limit_clients", totals[.outputLimitClosed])
+        out.field("closed_query_limit_clients", totals[.queryBufferLimitClosed])
+        out.field("log_lines_dropped", administration.log.droppedLines)
+    }
+
+    private mutating func writeReplication() {
+        out.section("Replication")
+        out.field("role", "master")
+        out.field("connected_slaves", 0)
+        out.field("master_failover_state", "no-failover")
+        out.field("master_replid", administration.runID)
+        out.field("master_replid2", String(repeating: "0", count: 40))
+        out.field("master_repl_offset", 0)
+        out.field("second_repl_offset", -1)
+        out.field("repl_backlog_active", 0)
+        out.field("repl_backlog_size", administration.config.integer("repl-backlog-size"))
+        out.field("repl_backlog_first_byte_offset", 0)
+        out.field("repl_backlog_histlen", 0)
+    }
+
+    private mutating func writeCPU() {
+        let own = ProcessFacts.cpuSeconds(children: false)
+        let children = ProcessFacts.cpuSeconds(children: true)
+        out.section("CPU")
+        out.field("used_cpu_sys", own.system)
+        out.field("used_cpu_user", own.user)
+        out.field("used_cpu_sys_children", children.system)
+        out.field("used_cpu_user_children", children.user)
+    }
+
+    private mutating func writeCommandStats() {
+        out.section("Commandstats")
+        for (index, counts) in totals.commands.enumerated() {
+            if counts.calls == 0 && counts.rejected == 0 && counts.failed == 0 { continue }
+            let microseconds = counts.nanoseconds / 1000
+            let mean = counts.calls == 0 ? 0 : Double(counts.nanoseconds) / 1000 / Double(counts.calls)
+            out.field(
+                "cmdstat_" + server.table.fullNames[index],
+                "calls=\(counts.calls),usec=\(microseconds),usec_per_call=\(ProcessFacts.twoDecimals(mean)),"
+                    + "rejected_calls=\(counts.rejected),failed_calls=\(counts.failed)")
+        }
+    }
+
+    private mutating func writeErrorStats() {
+        out.section("Errorstats")
+        for code in ErrorCode.allCases {
+            let count = totals.errors[Int(code.rawValue)]
+            if count > 0 { out.field("errorstat_\(code.text)", "count=\(count)") }
+        }
+    }
+
+    private mutating func writeKeyspace(_ context: CommandContext) throws(Interruption) {
+        out.section("Keyspace")
+        for database in 0..<administration.config.integer("databases") {
+            let counts = try administration.counts(server, database, context)
+            if counts.keys > 0 { out.field("db\(database)", "keys=\(counts.keys),expires=\(counts.expires),avg_ttl=0") }
+        }
+    }
+}
+
+extension Administration {
+    /// Exact counts of a database; looks at blind writes first, for which it may have to go to a worker.
+    func counts(_ server: Server, _ database: Int, _ context: CommandContext) throws(Interruption) -> NamespaceCounts {
+        let counts = server.keyspace.counts(database)
+        if counts.unknown == 0 { return counts }
+        try context.needsWorker()
+        return try server.keyspace.exactCounts(database)
+    }
+}
