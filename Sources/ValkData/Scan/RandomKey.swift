@@ -52,11 +52,20 @@ package enum RandomKey {
         last.append(cursor.key)
         while first.view != last.view {
             let shared = first.view.commonPrefix(with: last.view)
-            // -1 stands for "ends here", which only the first key can do.
-            let low = first.count == shared ? -1 : Int(first.view[shared])
+            var low = 0
+            let endsHere = first.count == shared
+            if endsHere {
+                // The first key is the prefix itself: it counts as the byte before the second key's.
+                try cursor.seek(first.view)
+                try cursor.next()
+                guard cursor.isValid else { return false }
+                low = Int(cursor.key[shared]) - 1
+            } else {
+                low = Int(first.view[shared])
+            }
             let high = Int(last.view[shared])
             let drawn = low + generator.below(high - low + 1)
-            if drawn < 0 {
+            if endsHere && drawn == low {
                 try cursor.seek(first.view)
                 return cursor.isValid
             }
