@@ -29,10 +29,13 @@ final class Harness {
     var version: UInt8 = 2
     private let out: UnsafeMutablePointer<ByteBuffer>
 
-    init(databases: Int = 16) throws {
+    private let bookmarkCount: Int
+
+    init(databases: Int = 16, bookmarks: Int = ScanBookmarks.countMax) throws {
         databaseCount = databases
+        bookmarkCount = bookmarks
         store = try Harness.open(folder.path)
-        keyspace = try Keyspace(store, databaseCount: databases)
+        keyspace = try Keyspace(store, databaseCount: databases, bookmarkCountMax: bookmarks)
         context = Harness.makeContext(keyspace)
         out = .allocate(capacity: 1)
         out.initialize(to: ByteBuffer())
@@ -62,7 +65,7 @@ final class Harness {
     func reopen() throws {
         try store.close()
         store = try Harness.open(folder.path)
-        keyspace = try Keyspace(store, databaseCount: databaseCount)
+        keyspace = try Keyspace(store, databaseCount: databaseCount, bookmarkCountMax: bookmarkCount)
         context = Harness.makeContext(keyspace)
     }
 

@@ -31,7 +31,9 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
     let swept: UnsafeMutablePointer<UInt64>
 
     /// Reads the map and the bookmarks; waits for the disk.
-    package init(_ store: Store, databaseCount: Int) throws(Interruption) {
+    package init(
+        _ store: Store, databaseCount: Int, bookmarkCountMax: Int = ScanBookmarks.countMax
+    ) throws(Interruption) {
         precondition(databaseCount >= 1 && databaseCount <= Self.databasesMax, "\(databaseCount) databases")
         self.store = store
         self.databaseCount = databaseCount
@@ -45,7 +47,7 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
         let reader = StoreReader(store, mayBlock: true)
         do throws(Interruption) {
             next = try Self.readMap(reader, map, databaseCount)
-            loaded = try ScanBookmarks(store, reader)
+            loaded = try ScanBookmarks(store, reader, countMax: bookmarkCountMax)
         } catch {
             fault = error
         }

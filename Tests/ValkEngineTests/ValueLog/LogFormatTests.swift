@@ -1,5 +1,4 @@
-// The bytes themselves: a golden segment (the worked example of OnDiskFormat.md), names, and readers that meet
-// nonsense.
+// The bytes themselves: a golden segment (the worked example of OnDiskFormat.md), names, and readers that meet nonsense.
 
 import Testing
 import ValkBase
@@ -63,8 +62,8 @@ import ValkTestSupport
         }
     }
 
-    /// A frame whose checksums are right but whose contents are nonsense (a bug in a writer, or an attack) is refused
-    /// or read as something, without reading outside of the frame (the address sanitizer watches).
+    /// A frame whose checksums are right but whose contents are nonsense (a bug in a writer, or an attack) is refused or
+    /// read as something, without reading outside of the frame (the address sanitizer watches).
     @Test func nonsenseInAFrameIsSurvived() {
         let seed = TestSeed("nonsenseInAFrameIsSurvived")
         var random = seed.random
