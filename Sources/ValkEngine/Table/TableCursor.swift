@@ -47,8 +47,8 @@ package final class TableCursor: EntryCursor {
     private var window = ByteBuffer()
     private var windowBlocks = 0..<0
     private var windowBytes: Int
+    private let windowBytesMax: Int
     private static let windowBytesMin = 8 << 10
-    private static let windowBytesMax = 256 << 10
 
     /// `pins` gives scratch memory and counts; it must outlive the cursor. The cursor keeps the table alive.
     package init(_ table: Table, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
@@ -56,7 +56,8 @@ package final class TableCursor: EntryCursor {
         self.access = access
         self.pins = pins
         self.mayBlock = mayBlock
-        windowBytes = access == .merge ? Self.windowBytesMax : Self.windowBytesMin
+        windowBytesMax = access == .merge ? 256 << 10 : 64 << 10
+        windowBytes = access == .merge ? windowBytesMax : Self.windowBytesMin
         key = .allocate(capacity: 1)
         key.initialize(to: ByteBuffer())
         current = .allocate(capacity: 1)
@@ -75,6 +76,9 @@ package final class TableCursor: EntryCursor {
     override package var entry: Entry { current.pointee }
     /// As `entry`, without copying it; valid until the cursor moves.
     package var entryPointer: UnsafePointer<Entry> { UnsafePointer(current) }
+
+    /// Number of the block at the cursor, -1 when it is nowhere.
+    var currentBlock: Int { block }
 
     // MARK: Moving
 
@@ -190,14 +194,14 @@ package final class TableCursor: EntryCursor {
         if let hit = BlockFramePointer.pin(slot: table.index.slots + target, warm: access == .read) {
             pins.pointee.countHit()
             hold(hit, target)
-        } else if !mayBlock || access == .read {
-            try hold(table.load(target, pins, mayBlock: mayBlock, cold: access != .read), target)
+        } else if !mayBlock {
+            try hold(table.load(target, pins, mayBlock: false, cold: access != .read), target)
         } else {
             if !windowBlocks.contains(target) { try readAhead(target, before: before) }
             let blocks = table.index.blocks
             let raw = window.view.base + (blocks[target].offset - blocks[windowBlocks.lowerBound].offset)
-            if access == .scan {
-                try hold(table.admit(target, raw, cold: true), target)
+            if access != .merge {
+                try hold(table.admit(target, raw, cold: access == .scan), target)
             } else {
                 content.removeAll()
                 let count = blocks[target].content
@@ -248,7 +252,7 @@ package final class TableCursor: EntryCursor {
                 range = range.lowerBound..<(range.upperBound + 1)
             }
         }
-        if walksOn { windowBytes = min(windowBytes * 2, Self.windowBytesMax) }
+        if walksOn { windowBytes = min(windowBytes * 2, windowBytesMax) }
         windowBlocks = 0..<0
         window.removeAll()
         let memory = UnsafeMutableRawBufferPointer(start: window.reserve(bytes), count: bytes)

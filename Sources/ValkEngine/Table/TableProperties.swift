@@ -53,6 +53,28 @@ package struct TableProperties: Equatable, Sendable {
 
     package init() {}
 
+    /// Takes one more entry into account, but for bounds of keys and segments.
+    mutating func count(_ entry: Entry, isNewKey: Bool) {
+        sequenceMin = entryCount == 0 ? entry.sequence : min(sequenceMin, entry.sequence)
+        sequenceMax = max(sequenceMax, entry.sequence)
+        entryCount += 1
+        if isNewKey { keyCount += 1 }
+        if entry.kind == .delete { tombstoneCount += 1 }
+        if entry.flags.contains(.priorUnknown) { unknownPriorCount += 1 }
+        keyBytes += UInt64(entry.key.count)
+        if entry.expireAt != 0 {
+            expireAtMin = expiringCount == 0 ? entry.expireAt : min(expireAtMin, entry.expireAt)
+            expireAtMax = max(expireAtMax, entry.expireAt)
+            expiringCount += 1
+        }
+        if entry.isSeparated {
+            separatedCount += 1
+            separatedBytes += UInt64(entry.pointer.length)
+        } else if entry.kind == .put {
+            valueBytes += UInt64(entry.value.count)
+        }
+    }
+
     // Stored tags; never renumber.
     private static let scalars: [(tag: UInt64, path: any WritableKeyPath<TableProperties, UInt64> & Sendable)] = [
         (1, \.entryCount), (2, \.keyCount), (3, \.tombstoneCount), (4, \.unknownPriorCount), (5, \.expiringCount),

@@ -86,6 +86,7 @@ package final class TableWriter {
     /// the one before, which happens when a source is damaged.
     package func add(_ entry: Entry) throws(StoreError) {
         precondition(!entry.key.isEmpty && entry.key.count <= EntryLimits.keyBytesMax, "a key of \(entry.key.count) bytes")
+        precondition(entry.kind == .put || !entry.isSeparated, "a delete with a separated value")
         let key = entry.key
         var shared = 0
         var isNewKey = true
@@ -115,32 +116,10 @@ package final class TableWriter {
     }
 
     private func count(_ entry: Entry, isNewKey: Bool) {
-        if properties.entryCount == 0 {
-            properties.sequenceMin = entry.sequence
-            properties.sequenceMax = entry.sequence
-        } else {
-            properties.sequenceMin = min(properties.sequenceMin, entry.sequence)
-            properties.sequenceMax = max(properties.sequenceMax, entry.sequence)
-        }
-        properties.entryCount += 1
-        if isNewKey { properties.keyCount += 1 }
-        if entry.kind == .delete { properties.tombstoneCount += 1 }
-        if entry.flags.contains(.priorUnknown) { properties.unknownPriorCount += 1 }
-        properties.keyBytes += UInt64(entry.key.count)
-        if entry.expireAt != 0 {
-            properties.expireAtMin =
-                properties.expiringCount == 0 ? entry.expireAt : min(properties.expireAtMin, entry.expireAt)
-            properties.expireAtMax = max(properties.expireAtMax, entry.expireAt)
-            properties.expiringCount += 1
-        }
-        guard entry.kind == .put else { return }
+        properties.count(entry, isNewKey: isNewKey)
         if entry.isSeparated {
-            properties.separatedCount += 1
-            properties.separatedBytes += UInt64(entry.pointer.length)
             segments[entry.pointer.segment, default: (0, 0)].bytes += UInt64(entry.pointer.length)
             segments[entry.pointer.segment, default: (0, 0)].count += 1
-        } else {
-            properties.valueBytes += UInt64(entry.value.count)
         }
     }
 

@@ -4,8 +4,8 @@
 //   frame    = frame header (64) value area, small area, zeros up to a multiple of 8
 //
 // All integers are little-endian. A frame names its own place (page id = segment number, and offset), so that stale or
-// misplaced bytes are never taken for it, and its header's checksum starts from a number that only this store knows (its
-// id), so that no stored value can be made to look like a frame.
+// misplaced bytes are never taken for it, and its header's checksum starts from a number that only this store knows
+// (its id), so that no stored value can be made to look like a frame.
 
 import CValk
 import ValkBase

@@ -20,6 +20,9 @@ package struct LogOptions: Sendable {
     /// Writes the blocks of new segments once before use (always done under `.always`; recycled ones have been).
     package var prewritesSegments = false
 
+    /// Opens for `readValue` alone: changes nothing on the disk; every write is refused as `.writesStopped`.
+    package var isReadOnly = false
+
     package init() {}
 }
 

@@ -12,8 +12,8 @@
 //                  key, value
 //       separated: start of the value record in the frame / 8, varint
 //
-// The last record of a batch carries the batch-end bit. A separated record's facts lie in its value record alone, so the
-// log holds each key once. Small records have no checksum of their own: the frame header holds one over their area.
+// The last record of a batch carries the batch-end bit. A separated record's facts lie in its value record alone, so
+// the log holds each key once. Small records have no checksum of their own: the frame header holds one over their area.
 
 import CValk
 import ValkBase
@@ -51,8 +51,8 @@ package struct LogRecord {
 }
 
 enum RecordCoding {
-    /// Appends a value record to `area` (which starts with the frame header, at `frameStart` in its segment) and returns
-    /// its offset in the segment and its checksum.
+    /// Appends a value record to `area` (which starts with the frame header, at `frameStart` in its segment) and
+    /// returns its offset in the segment and its checksum.
     static func appendValue(
         _ area: inout ByteBuffer, frameStart: Int, flags: EntryFlags, tag: UInt8, expireAt: UInt64, sequence: UInt64,
         key: ByteView, value: ByteView

@@ -1,13 +1,13 @@
 // Reading the log after a start: every frame from the checkpoint to the end, in order, and what the end looks like.
 //
-// How the end is found: frames form a chain (each names the end of the one before), so the log ends at the first place x
-// where no whole frame continues the chain, neither at x nor at the start of a later segment. What lies behind x is then
-// either a torn tail (writes that were in flight: cut and reported) or damage (refused):
+// How the end is found: frames form a chain (each names the end of the one before), so the log ends at the first place
+// x where no whole frame continues the chain, neither at x nor at the start of a later segment. What lies behind x is
+// then either a torn tail (writes that were in flight: cut and reported) or damage (refused):
 //   - a later frame that was written when something beyond x was known durable proves that x was once whole;
 //   - so does a durable floor beyond x that the manifest recorded.
 //
-// Replay writes nothing. Its result tells `ValueLog` where to go on: always in a new segment, so that nothing behind x can
-// seem to continue what is written later. A crash at any time leaves a log that replays to the same records.
+// Replay writes nothing. Its result tells `ValueLog` where to go on: always in a new segment, so that nothing behind x
+// can seem to continue what is written later. A crash at any time leaves a log that replays to the same records.
 
 import Glibc
 import ValkBase
@@ -186,9 +186,8 @@ package struct LogReplay {
             if segment.number == end.segment { at = max(at, Int(end.offset)) }
             while let header = try reader.nextHeader(from: at) {
                 if header.syncedUpTo > end {
-                    throw corruption(
-                        "log is damaged here\(reason); a later frame shows that it was durable up to \(header.syncedUpTo)",
-                        path, offset)
+                    let proof = "a later frame shows that it was durable up to \(header.syncedUpTo)"
+                    throw corruption("log is damaged here\(reason); \(proof)", path, offset)
                 }
                 cutBytes += min(Int(header.frameBytes), reader.size - Int(header.position.offset))
                 at = Int(header.position.offset) + LogFormat.frameHeaderBytes

@@ -26,8 +26,8 @@ final class Segment: @unchecked Sendable {
 }
 
 /// A frame in memory: being filled (open), or waiting for its write (queued). Reused, so that steady state allocates
-/// nothing. Guarded by the commit lock while open; once queued only its header bytes change, by the thread that holds the
-/// write lock.
+/// nothing. Guarded by the commit lock while open; once queued only its header bytes change, by the thread that holds
+/// the write lock.
 struct FrameBuffer: ~Copyable {
     /// Frame header and value area.
     var values = ByteBuffer(capacity: 4096)
@@ -79,6 +79,8 @@ struct AppendState: ~Copyable {
     var freeCount = 0
     /// Bytes in queued frames.
     var queuedBytes = 0
+    /// Bytes of all frames closed so far.
+    var closedBytes: UInt64 = 0
     /// Segments with frames that may not be durable, in order; the current one is always last.
     var unsynced: [Segment]
     /// Segments ready for use, in order of their numbers.
@@ -144,6 +146,7 @@ struct AppendState: ~Copyable {
         end += bytes
         previousEnd = LogPosition(segment: segment.number, offset: UInt32(end))
         queuedBytes += bytes
+        closedBytes += UInt64(bytes)
         if let last = lastQueued { last.pointee.next = frame } else { firstQueued = frame }
         lastQueued = frame
     }
@@ -186,4 +189,31 @@ struct AppendState: ~Copyable {
             }
         }
     }
+}
+
+/// Stands where a log that was opened for reading has no segment to write.
+final class NoFile: DiskFile {
+    let path: String
+    init(_ path: String) { self.path = path }
+
+    private func refusal(_ operation: String) -> DiskError { DiskError(.closed, operation, path) }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
+        throw refusal("read")
+    }
+    func tryRead(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> ReadAttempt {
+        throw refusal("read")
+    }
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) { throw refusal("write") }
+    func write(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, at offset: Int
+    ) throws(DiskError) { throw refusal("write") }
+    func sync() throws(DiskError) { throw refusal("sync") }
+    func size() throws(DiskError) -> Int { throw refusal("size") }
+    func truncate(to size: Int) throws(DiskError) { throw refusal("truncate") }
+    func allocate(_ range: Range<Int>) throws(DiskError) { throw refusal("allocate") }
+    func punch(_ range: Range<Int>) throws(DiskError) { throw refusal("punch") }
+    func allocatedBytes() throws(DiskError) -> Int { throw refusal("size") }
+    func dropCache(_ range: Range<Int>) {}
+    func close() {}
 }

@@ -1,8 +1,8 @@
 // Makes segment files and takes dead ones back. Touches the disk only; keeps the list of spare files.
 //
 // A segment gets its final name only when its blocks are reserved and its header is durable, so a file with a segment's
-// name always has a valid header. A dead segment's file keeps its blocks: renamed to `.vspare`, later given a new header
-// and number. Its old frames name another page id and are never mistaken for new ones.
+// name always has a valid header. A dead segment's file keeps its blocks: renamed to `.vspare`, later given a new
+// header and number. Its old frames name another page id and are never mistaken for new ones.
 //
 // Why recycle: appending into blocks that were written before needs no change of extents or size at each sync.
 //

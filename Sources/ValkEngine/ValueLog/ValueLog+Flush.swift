@@ -14,8 +14,8 @@ extension ValueLog {
     // MARK: For the threads above.
 
     /// Sees to it that everything up to `position` (from `endBatch`) is written. True: it is acknowledged, replies may
-    /// leave. False: the log thread does it, and the observers are called when `acknowledged` has moved. Never waits for
-    /// a sync. Throws `.writesStopped` when it will never be.
+    /// leave. False: the log thread does it, and the observers are called when `acknowledged` has moved. Never waits
+    /// for a sync. Throws `.writesStopped` when it will never be.
     package func flush(upTo position: LogPosition) throws(Interruption) -> Bool {
         if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }
@@ -56,9 +56,10 @@ extension ValueLog {
         helperLock.withLock { observers.append(wake) }
     }
 
-    /// Writes and syncs what is left (unless writing has stopped) and ends the threads. Nobody may use the log during or
-    /// after the call, except `readValue`.
+    /// Writes and syncs what is left (unless writing has stopped) and ends the threads. Nobody may use the log during
+    /// or after the call, except `readValue`.
     package func close() throws(Interruption) {
+        if options.isReadOnly { return }
         let outcome: Interruption?
         do {
             try sync()
@@ -81,8 +82,8 @@ extension ValueLog {
         if let outcome { throw outcome }
     }
 
-    /// Gives back what the next start would have to look through: the unused rest of the last segment, and segments that
-    /// were made ahead and have never been written.
+    /// Gives back what the next start would have to look through: the unused rest of the last segment, and segments
+    /// that were made ahead and have never been written.
     private func leaveTidy() {
         do {
             let end = LogFormat.aligned(state.pointee.end, LogFormat.blockBytes)

@@ -1,5 +1,5 @@
-// Reading separated values. Each read is checked three ways: the pointer's checksum is the record's, the record's is that
-// of its bytes, and the record holds the key that was looked for.
+// Reading separated values. Each read is checked three ways: the pointer's checksum is the record's, the record's is
+// that of its bytes, and the record holds the key that was looked for.
 
 import CValk
 import Glibc
@@ -10,7 +10,8 @@ import ValkDisk
 extension ValueLog {
     /// Appends the record that `pointer` names to `buffer` and returns its value, valid until the buffer changes. `key`
     /// is the key of the entry that holds the pointer. One read of the file, from memory if the frame has not been
-    /// written yet. Throws `.wouldBlock` (only when not `mayBlock`), `.damaged` or `.readFailed` (reported). Any thread.
+    /// written yet. Throws `.wouldBlock` (only when not `mayBlock`), `.damaged` or `.readFailed` (reported). Any
+    /// thread.
     package func readValue(
         _ pointer: ValuePointer, key: ByteView, into buffer: UnsafeMutablePointer<ByteBuffer>, mayBlock: Bool
     ) throws(Interruption) -> ByteView {

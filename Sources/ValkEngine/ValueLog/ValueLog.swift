@@ -90,18 +90,12 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
         files = SegmentFiles(disk: disk, directory: directory)
         supply = SegmentSupply(disk: disk, directory: directory, storeId: storeId, options: options, clock: clock)
         let first: Segment
-        do {
-            if try !disk.exists(directory) {
-                try disk.createDirectory(directory)
-                try disk.syncDirectory(parent(of: directory))
-            }
-            try supply.prepareDirectory(resume)
-            // Not prewritten, whatever the policy: a start should not wait for that.
-            first = try supply.make(resume.nextSegment, capacity: options.segmentBytes, prewrites: false)
-        } catch {
-            throw StoreError(error)
+        if options.isReadOnly {
+            first = Segment(number: .max, generation: 0, file: NoFile(directory), capacity: 0, isRecycled: false)
+        } else {
+            first = try ValueLog.makeFirst(disk, directory, supply, resume, options.segmentBytes)
+            files.insert(first.number, generation: 0, file: first.file)
         }
-        files.insert(first.number, generation: 0, file: first.file)
         for segment in resume.segments { files.insert(segment.number, generation: segment.generation, file: nil) }
         state = .allocate(capacity: 1)
         state.initialize(
@@ -110,11 +104,32 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
         durablePosition = Atomic(resume.end.rawValue)
         acknowledgedPosition = Atomic(resume.end.rawValue)
         policyByte = Atomic(options.policy.code)
+        if options.isReadOnly {
+            failure = StoreError(.invalid, "the log is open for reading only", path: directory)
+            isStopped.store(true, ordering: .relaxed)
+            return
+        }
         if options.usesThreads {
             threads.append(PThread(name: "valk-log") { [self] in runHelper() })
             threads.append(PThread(name: "valk-log-upkeep") { [self] in runUpkeep() })
         }
         requestUpkeep(segment: true)
+    }
+
+    private static func makeFirst(
+        _ disk: any Disk, _ directory: String, _ supply: SegmentSupply, _ resume: LogResume, _ capacity: Int
+    ) throws(StoreError) -> Segment {
+        do {
+            if try !disk.exists(directory) {
+                try disk.createDirectory(directory)
+                try disk.syncDirectory(parent(of: directory))
+            }
+            try supply.prepareDirectory(resume)
+            // Not prewritten, whatever the policy: a start should not wait for that.
+            return try supply.make(resume.nextSegment, capacity: capacity, prewrites: false)
+        } catch {
+            throw StoreError(error)
+        }
     }
 
     deinit {
@@ -145,10 +160,18 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
 
     package var statistics: LogStatistics { counters.snapshot }
 
+    /// Numbers of all segments in use, in order; the last is the current one.
+    package var segments: [UInt32] { files.segments }
+
     // MARK: Appending. All under `commitLock`.
 
-    /// Where replay has to begin to see everything that is added from now on: the start of the open frame, or the end of
-    /// the last one. (Replay from there may meet older records of the open frame; skip them by sequence.)
+    /// Bytes of log added since the log was opened: what differences between two moments are taken from.
+    package var appendedBytes: UInt64 {
+        state.pointee.closedBytes + UInt64(state.pointee.open?.pointee.frameBytes ?? 0)
+    }
+
+    /// Where replay has to begin to see everything that is added from now on: the start of the open frame, or the end
+    /// of the last one. (Replay from there may meet older records of the open frame; skip them by sequence.)
     package var replayPosition: LogPosition {
         guard let open = state.pointee.open else { return state.pointee.previousEnd }
         return LogPosition(segment: state.pointee.segment.number, offset: UInt32(open.pointee.start))
@@ -226,8 +249,8 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     }
 
     /// Adds one record to the open frame; call between `reserve` and `endBatch`. `key` is 1...65,600 bytes (a range's
-    /// lower bound may be empty). With `isSeparated` the value goes to the value area and the answer says where it lies.
-    /// For `.deleteRange` `value` is the upper bound.
+    /// lower bound may be empty). With `isSeparated` the value goes to the value area and the answer says where it
+    /// lies. For `.deleteRange` `value` is the upper bound.
     @discardableResult
     package func add(
         _ type: RecordType, flags: EntryFlags, tag: UInt8, expireAt: UInt64, sequence: UInt64, key: ByteView,

@@ -39,8 +39,8 @@ extension Administration {
         }
         handlers.on("client|list", clientList)
         handlers.on("client|info") { connection, context throws(Interruption) in
-            context.reply.verbatim(
-                ClientLine.text(connection.server.client(connection), connection.server.table))
+            let info = Administration.busy(connection.server.client(connection), connection)
+            context.reply.verbatim(ClientLine.text(info, connection.server.table))
         }
         handlers.on("client|kill", clientKill)
         addClientModes(&handlers)
@@ -152,10 +152,22 @@ extension Administration {
             var text = ""
             for info in try connection.server.clients(context) where !noneMatches {
                 if let ids, !ids.contains(info.id) { continue }
-                text += ClientLine.text(info, connection.server.table)
+                let shown = info.id == connection.id ? Administration.busy(info, connection) : info
+                text += ClientLine.text(shown, connection.server.table)
             }
             context.reply.verbatim(text)
         }
+    }
+
+    /// The client that asks is running this very command: its bytes are input that is not done with.
+    private static func busy(_ info: ClientInfo, _ connection: Connection) -> ClientInfo {
+        var info = info
+        let bytes = connection.state.pointee.parser.commandBytes
+        if info.inputBytes < bytes {
+            info.inputFreeBytes = max(0, info.inputFreeBytes - (bytes - info.inputBytes))
+            info.inputBytes = bytes
+        }
+        return info
     }
 
     private var clientKill: HostedHandler {

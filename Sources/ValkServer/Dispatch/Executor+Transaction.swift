@@ -5,6 +5,7 @@
 // session commands (SELECT, HELLO) did is undone with a broken attempt.
 
 import CValk
+import Synchronization
 import ValkBase
 import ValkCommands
 import ValkData
@@ -141,8 +142,11 @@ extension Executor {
         s.pointee.lastCommand = Int32(index)
         let now = valk_monotonic_ns()
         counters.add(.commands)
-        counters.addCall(index, nanoseconds: now &- hot.pointee.stamp)
+        let took = now &- hot.pointee.stamp
+        counters.addCall(index, nanoseconds: took)
         hot.pointee.stamp = now
+        let threshold = server.settings.slowlogThresholdMicroseconds.load(ordering: .relaxed)
+        if threshold >= 0 && took >= UInt64(threshold) &* 1000 { noteSlow(connection, index, arguments, took) }
         if context.effects.errorReplies > errors { counters.addFailed(index) }
         if gate.conditions.contains(.monitors) && entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) {
             server.monitors.feed(connection, arguments, microseconds: valk_wall_us())

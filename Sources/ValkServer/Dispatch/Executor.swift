@@ -300,7 +300,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     }
 
     @inline(never)
-    private func noteSlow(_ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ took: UInt64) {
+    func noteSlow(_ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ took: UInt64) {
         if entries[index].flags.contains(.skipSlowlog) { return }
         counters.add(.slowCommands)
         server.slowCommandSink?(connection, index, arguments, took)

@@ -32,7 +32,8 @@ import ValkTestSupport
         return (1...count).map { index in
             var items: [EditItem] = [
                 .addTable(table(next, &random)), .nextFileId(next + 1), .nextRunId(UInt64(index)),
-                .checkpoint(Checkpoint(position: LogPosition(segment: UInt32(index), offset: 9), sequence: UInt64(index))),
+                .checkpoint(
+                    Checkpoint(position: LogPosition(segment: UInt32(index), offset: 9), sequence: UInt64(index))),
                 .counts(UInt32(random.below(3)), NamespaceCounts(keys: Int64(index), expires: -1, unknown: 7)),
             ]
             live.append(next)

@@ -126,7 +126,8 @@ private final class Promises {
         do {
             let (fixture, _) = try recover(disk, promises, policy: policy)
             promised = fixture.sequence
-            promises.added += try fixture.add([.put("again", "1"), .put("twice", bytes: 5000, isSeparated: true)]).records
+            promises.added += try fixture.add([.put("again", "1"), .put("twice", bytes: 5000, isSeparated: true)])
+                .records
             try fixture.log.sync()
             promised = fixture.sequence
         } catch {}

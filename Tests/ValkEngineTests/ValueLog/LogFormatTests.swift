@@ -1,4 +1,5 @@
-// The bytes themselves: a golden segment (the worked example of OnDiskFormat.md), names, and readers that meet nonsense.
+// The bytes themselves: a golden segment (the worked example of OnDiskFormat.md), names, and readers that meet
+// nonsense.
 
 import Testing
 import ValkBase
@@ -62,8 +63,8 @@ import ValkTestSupport
         }
     }
 
-    /// A frame whose checksums are right but whose contents are nonsense (a bug in a writer, or an attack) is refused or
-    /// read as something, without reading outside of the frame (the address sanitizer watches).
+    /// A frame whose checksums are right but whose contents are nonsense (a bug in a writer, or an attack) is refused
+    /// or read as something, without reading outside of the frame (the address sanitizer watches).
     @Test func nonsenseInAFrameIsSurvived() {
         let seed = TestSeed("nonsenseInAFrameIsSurvived")
         var random = seed.random

@@ -147,7 +147,8 @@ import ValkTestSupport
         for round in 0..<5 {
             let fixture = try LogFixture(
                 disk, "/log", options: LogFixture.quiet(), resume: resume, lastSequence: last)
-            expected += try fixture.add([.put("r\(round)", "v"), .put("s\(round)", bytes: 3000, isSeparated: true)]).records
+            expected += try fixture.add([.put("r\(round)", "v"), .put("s\(round)", bytes: 3000, isSeparated: true)])
+                .records
             if round % 2 == 0 { try fixture.log.close() } else { try fixture.log.sync() }
             let (records, report) = try LogFixture.replay(disk, "/log")
             #expect(records == expected, "round \(round)")
@@ -181,5 +182,23 @@ import ValkTestSupport
         let (records, report) = try LogFixture.replay(disk, "/log", from: checkpoint, after: skipped)
         #expect(records == expected)
         #expect(report.tornTail == nil)
+    }
+
+    @Test func aLogOpenedForReadingChangesNothing() throws {
+        let disk = SimulatedDisk()
+        let writer = try LogFixture(disk, "/log", options: LogFixture.quiet())
+        let added = try writer.add([.put("big", bytes: 5000, isSeparated: true)])
+        #expect(writer.log.appendedBytes > 5000)
+        try writer.log.sync()
+        let report = try LogFixture.replay(disk, "/log").report
+        let operations = disk.operationCount
+        var options = LogFixture.quiet()
+        options.isReadOnly = true
+        let reader = try LogFixture(disk, "/log", options: options, resume: report.resume, lastSequence: 1)
+        #expect(try reader.read(added.pointers[0], key: Array("big".utf8)) == added.records[0].value)
+        #expect(reader.log.segments == [1])
+        #expect(throws: Interruption.writesStopped) { try reader.add([.put("a", "1")]) }
+        try reader.log.close()
+        #expect(disk.operationCount == operations)
     }
 }

@@ -37,8 +37,8 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         return options
     }
 
-    /// Several threads add batches of their own and wait for each; everything is there afterwards, batches whole and each
-    /// thread's in its order.
+    /// Several threads add batches of their own and wait for each; everything is there afterwards, batches whole and
+    /// each thread's in its order.
     @Test(arguments: [SyncPolicy.always, .everySecond, .no])
     func severalThreadsCommit(policy: SyncPolicy) throws {
         let folder = TemporaryFolder()
@@ -96,8 +96,8 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         if policy == .always { #expect(statistics.syncs <= statistics.framesWritten + 10) }
     }
 
-    /// Readers follow pointers from the moment they are handed out: from the open frame, from queued ones, from the file,
-    /// while frames are written, segments roll and are synced.
+    /// Readers follow pointers from the moment they are handed out: from the open frame, from queued ones, from the
+    /// file, while frames are written, segments roll and are synced.
     @Test(arguments: [SyncPolicy.always, .everySecond])
     func valuesCanBeReadAtAnyMoment(policy: SyncPolicy) throws {
         let folder = TemporaryFolder()
