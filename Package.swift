@@ -87,8 +87,8 @@ let package = Package(
         .testTarget(
             name: "ValkServerTests",
             dependencies: [
-                "ValkServer", "ValkCommands", "ValkRESP", "ValkBase", "ValkTestSupport",
-                .product(name: "Logging", package: "swift-log"),
+                "ValkServer", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase",
+                "ValkTestSupport", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),

@@ -56,6 +56,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package private(set) var loops: [EventLoop] = []
     private var workerPool: WorkerPool?
     private var listeners: [Listener] = []
+    private var isStarted = false
     private let nextLoop = Atomic<Int>(0)
     private var expiryCycle: ExpiryCycle?
     private let baseline = Lock()
@@ -124,6 +125,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
                 loop.mailbox.post(.logAdvanced)
             }
         }
+        isStarted = true
         workers.start()
         for listener in listeners { listener.start(on: loops[0]) }
         for loop in loops { loop.start() }
@@ -132,6 +134,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     /// Stops accepting, lets running commands finish and ready replies leave (for at most `drainSeconds`), syncs the log,
     /// ends all threads. Not on a loop or worker.
     package func stop(drainSeconds: Int = 2) {
+        guard isStarted else { return }
+        isStarted = false
         let listeners = self.listeners
         onLoop(0) { _ in for listener in listeners { listener.stop() } }
         gate.raise(.stopping)

@@ -1,0 +1,172 @@
+// Deferral, stripes, faults, pause, reply modes, monitors.
+
+import Synchronization
+import Testing
+import ValkBase
+
+@testable import ValkServer
+
+@Suite struct DispatchTests {
+    @Test func othersGoOnWhileACommandWaits() throws {
+        let server = try TestServer()
+        let slow = try server.connect()
+        let quick = try server.connect()
+        // The pipeline behind the waiting command keeps its order.
+        try slow.send(TestClient.encode("SET", "a", "1") + TestClient.encode("HOLD", "x") + TestClient.encode("GET", "a"))
+        #expect(try slow.reply() == "+OK")
+        server.valve.awaitWaiters(1)
+        for i in 0..<100 { #expect(try quick.ask("SET", "q\(i)", "1") == "+OK") }
+        try slow.send(TestClient.encode("GET", "q99"))
+        server.valve.open()
+        #expect(try slow.reply() == "$x")
+        #expect(try slow.reply() == "$1")
+        #expect(try slow.reply() == "$1")
+        #expect(server.server.totals()[.deferredCommands] == 1)
+    }
+
+    @Test func aTakenStripeSendsTheCommandToAWorker() throws {
+        let server = try TestServer()
+        let holder = try server.connect()
+        let writer = try server.connect()
+        let reader = try server.connect()
+        try holder.send(TestClient.encode("HOLDKEY", "k"))
+        server.valve.awaitWaiters(1)
+        try writer.send(TestClient.encode("SET", "k", "v") + TestClient.encode("INCR", "n"))
+        // Readers need no stripe, and other keys are free.
+        #expect(try reader.ask("GET", "k") == "$nil")
+        #expect(try reader.ask("SET", "other", "v") == "+OK")
+        server.valve.open()
+        #expect(try holder.reply() == "+OK")
+        #expect(try writer.reply() == "+OK")
+        #expect(try writer.reply() == ":1")
+    }
+
+    @Test func aClientMayLeaveWhileItsCommandWaits() throws {
+        let server = try TestServer()
+        do {
+            let slow = try server.connect()
+            try slow.send(TestClient.encode("HOLD", "x"))
+            server.valve.awaitWaiters(1)
+        }
+        let other = try server.connect()
+        #expect(try other.ask("PING") == "+PONG")
+        server.valve.open()
+        #expect(try other.ask("PING") == "+PONG")
+    }
+
+    @Test func countersNeverGetLostBetweenLoops() throws {
+        let server = try TestServer(loops: 3)
+        let clients = try (0..<6).map { _ in try server.connect() }
+        for client in clients {
+            var text: [UInt8] = []
+            for _ in 0..<500 { text += TestClient.encode("INCR", "shared") }
+            try client.send(text)
+        }
+        for client in clients { for _ in 0..<500 { #expect(try client.reply().hasPrefix(":")) } }
+        #expect(try clients[0].ask("GET", "shared") == "$3000")
+    }
+
+    @Test func explainsFaultsOfTheStore() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        #expect(try client.ask("FAULT", "damaged").hasPrefix("-ERR stored data is damaged"))
+        #expect(try client.ask("FAULT", "nospace").hasPrefix("-MISCONF No space left"))
+        #expect(try client.ask("FAULT", "stopped").hasPrefix("-MISCONF Errors writing to the log"))
+        #expect(try client.ask("PING") == "+PONG")
+    }
+
+    @Test func pauseHoldsWritesUntilUnpause() throws {
+        let server = try TestServer()
+        let writer = try server.connect()
+        let reader = try server.connect()
+        #expect(try writer.ask("PING") == "+PONG")
+        server.server.pauseClients(milliseconds: 100_000, all: false)
+        try writer.send(TestClient.encode("SET", "k", "v") + TestClient.encode("GET", "k"))
+        #expect(try reader.ask("GET", "k") == "$nil")
+        #expect(try reader.ask("PING") == "+PONG")
+        #expect(server.server.pausedMilliseconds != nil)
+        server.server.unpauseClients()
+        #expect(try writer.reply() == "+OK")
+        #expect(try writer.reply() == "$v")
+        #expect(try reader.ask("GET", "k") == "$v")
+    }
+
+    @Test func pauseEndsByItself() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        server.server.pauseClients(milliseconds: 50, all: true)
+        #expect(try client.ask("PING") == "+PONG")
+        #expect(server.server.pausedMilliseconds == nil)
+    }
+
+    @Test func replyModes() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        try client.send(
+            TestClient.encode("REPLY", "OFF") + TestClient.encode("SET", "k", "1") + TestClient.encode("nosuch")
+                + TestClient.encode("REPLY", "ON") + TestClient.encode("REPLY", "SKIP") + TestClient.encode("PING")
+                + TestClient.encode("GET", "k"))
+        #expect(try client.reply() == "+OK")
+        #expect(try client.reply() == "$1")
+    }
+
+    @Test func killedClientsAreClosed() throws {
+        let server = try TestServer()
+        let victim = try server.connect()
+        let other = try server.connect()
+        #expect(try victim.ask("PING") == "+PONG")
+        #expect(try other.ask("PING") == "+PONG")
+        let ids = server.server.registry.all().map(\.id)
+        #expect(server.server.kill(ids[0]))
+        #expect(victim.isClosed())
+        #expect(try other.ask("PING") == "+PONG")
+        #expect(!server.server.kill(999))
+    }
+
+    @Test func monitorsSeeCommands() throws {
+        let server = try TestServer(loops: 2)
+        let monitor = try server.connect()
+        let client = try server.connect()
+        #expect(try monitor.ask("MONITOR") == "+OK")
+        #expect(try client.ask("SET", "k", "a\"\n\u{1}") == "+OK")
+        let line = try monitor.line()
+        #expect(line.hasSuffix("\"SET\" \"k\" \"a\\\"\\n\\x01\""))
+        #expect(line.hasPrefix("+1"))
+    }
+
+    @Test func stripesKeepWritersApartAndWaitersGoFirst() {
+        let stripes = KeyStripes()
+        var set = StripeSet()
+        set.insert(3)
+        set.insert(200)
+        #expect(stripes.tryAcquire(set))
+        #expect(!stripes.tryAcquire(3))
+        #expect(!stripes.tryAcquire(.all))
+        // The failed attempt left nothing behind.
+        #expect(stripes.tryAcquire(4))
+        stripes.release(4)
+        let done = Handover<Bool>()
+        let thread = PThread(name: "waiter") {
+            stripes.acquire(200)
+            stripes.release(200)
+            done.give(true)
+        }
+        stripes.release(set)
+        #expect(done.take())
+        thread.join()
+        #expect(stripes.tryAcquire(.all))
+        stripes.release(.all)
+    }
+
+    @Test func expiredKeysAreGoneAtTheirMillisecond() throws {
+        let clock = ManualClock()
+        let server = try TestServer(clock: clock)
+        let client = try server.connect()
+        #expect(try client.ask("SET", "k", "v") == "+OK")
+        #expect(try client.ask("PEXPIRE", "k", "1000") == ":1")
+        clock.advance(999)
+        #expect(try client.ask("GET", "k") == "$v")
+        clock.advance(1)
+        #expect(try client.ask("GET", "k") == "$nil")
+    }
+}
