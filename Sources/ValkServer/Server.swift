@@ -55,7 +55,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
 
     package private(set) var loops: [EventLoop] = []
     private var workerPool: WorkerPool?
-    private var listeners: [Listener] = []
+    let listeners = ListenerSet()
     private var isStarted = false
     private let nextLoop = Atomic<Int>(0)
     private var expiryCycle: ExpiryCycle?
@@ -94,31 +94,13 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     }
 
     /// The TCP port in use, 0 when there is none.
-    package var port: Int { listeners.first { $0.path == nil }?.port ?? 0 }
+    package var port: Int { listeners.port }
 
     // MARK: Life
 
     /// Binds, then starts all threads. Throws without having started anything when an address cannot be had.
     package func start() throws(ListenError) {
-        var port = options.port
-        for address in options.addresses {
-            guard let wanted = port else { break }
-            let isOptional = address.hasPrefix("-")
-            let listener = try Listener.tcp(
-                self, address: isOptional ? String(address.dropFirst()) : address, port: wanted,
-                backlog: options.backlog, isOptional: isOptional)
-            guard let listener else { continue }
-            // With port 0 all addresses share the port that the first one got.
-            port = listener.port
-            listeners.append(listener)
-        }
-        if options.port != nil && !options.addresses.isEmpty && listeners.isEmpty {
-            throw ListenError(description: "none of the addresses to listen on is available")
-        }
-        if let path = options.unixSocketPath {
-            listeners.append(
-                try Listener.unix(self, path: path, mode: options.unixSocketMode, backlog: options.backlog))
-        }
+        try listeners.open(self)
         let loops = self.loops
         store.addLogObserver {
             for loop in loops where loop.awaitsLog.load(ordering: .sequentiallyConsistent) {
@@ -127,7 +109,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         }
         isStarted = true
         workers.start()
-        for listener in listeners { listener.start(on: loops[0]) }
+        for listener in listeners.all { listener.start(on: loops[0]) }
         for loop in loops { loop.start() }
     }
 
@@ -136,7 +118,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package func stop(drainSeconds: Int = 2) {
         guard isStarted else { return }
         isStarted = false
-        let listeners = self.listeners
+        let listeners = self.listeners.all
         onLoop(0) { _ in for listener in listeners { listener.stop() } }
         gate.raise(.stopping)
         for loop in loops { onLoop(loop.index) { $0.drain() } }

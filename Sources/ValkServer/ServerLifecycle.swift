@@ -94,6 +94,7 @@ package struct ServerLifecycle {
         } catch {
             return fail("\(error)")
         }
+        SettingsWiring(config).wireListening(server)
         let pidfile = writePidFile()
         for address in listeningAddresses(server) { log.notice("Ready to accept connections on \(address)") }
         let received = Signals.waitForEnd()

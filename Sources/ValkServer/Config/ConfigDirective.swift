@@ -39,6 +39,8 @@ package enum ConfigKind: Sendable {
 package enum ConfigMutability: Sendable {
     case live
     case atStart
+    /// As `atStart`, but CONFIG SET to the value in force is no error, so that tools may set all that they got.
+    case fixed
     /// Live, but only where `enable-protected-configs` allows it.
     case protected
 }

@@ -21,10 +21,10 @@ package enum ConfigSchema {
     private static var network: [ConfigDirective] {
         [
             ConfigDirective(
-                "port", .integer(anyPort), "6379", .atStart, unit: "TCP port",
+                "port", .integer(anyPort), "6379", unit: "TCP port",
                 help: "Port to listen on; 0 listens on no port."),
             ConfigDirective(
-                "bind", .words, "* -::*", .atStart,
+                "bind", .words, "* -::*",
                 help: "Addresses to listen on; one with a leading - may be missing. * is all IPv4, ::* is all IPv6."),
             ConfigDirective(
                 "unixsocket", .text, "", .atStart, help: "Path of a Unix socket to listen on as well; empty for none."),
@@ -90,25 +90,25 @@ package enum ConfigSchema {
                 "appendfsync", .choice(["everysec", "always", "no"]), "everysec",
                 help: "When the log is forced to the disk: before each reply, each second, or as the system likes."),
             ConfigDirective(
-                "memory", .memory(16 << 20...Int64(1) << 50), "512mb", unit: "bytes",
+                "memory", .memory(16 << 20...Int64(1) << 50), "512mb", .fixed, unit: "bytes",
                 help: "Budget for all in-memory tables and block caches together."),
             ConfigDirective(
-                "table-memory", .memory(sizeMin...Int64(1) << 32), "32mb", unit: "bytes",
+                "table-memory", .memory(sizeMin...Int64(1) << 32), "32mb", .fixed, unit: "bytes",
                 help: "Size at which the table that takes new writes is sealed and flushed."),
             ConfigDirective(
-                "value-separation-threshold", .memory(64...1 << 24), "1kb", .atStart, unit: "bytes",
+                "value-separation-threshold", .memory(64...1 << 24), "1kb", .fixed, unit: "bytes",
                 help: "Values of this size and above stay in the log; smaller ones move into the sorted files."),
             ConfigDirective(
-                "segment-size", .memory(sizeMin...1 << 30), "64mb", .atStart, unit: "bytes",
+                "segment-size", .memory(sizeMin...1 << 30), "64mb", .fixed, unit: "bytes",
                 help: "Size of one file of the value log."),
             ConfigDirective(
-                "space-target", .real(1.1...2.0), "1.3", unit: "ratio",
+                "space-target", .real(1.1...2.0), "1.3", .fixed, unit: "ratio",
                 help: "Bytes on disk that are aimed at, as a multiple of the live bytes."),
             ConfigDirective(
-                "background-threads", .integer(1...64), "1", .atStart, unit: "threads",
+                "background-threads", .integer(1...64), "1", .fixed, unit: "threads",
                 help: "Threads that flush and merge."),
             ConfigDirective(
-                "reader-threads", .integer(1...128), "4", .atStart, unit: "threads",
+                "reader-threads", .integer(1...128), "4", .fixed, unit: "threads",
                 help: "Threads that read what is not in memory."),
         ]
     }

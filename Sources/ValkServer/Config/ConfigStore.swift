@@ -231,6 +231,9 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
             } catch {
                 return (String(decoding: pairs[position].name, as: UTF8.self), error.text)
             }
+            if directives[index].mutability == .fixed && fresh[position] != value(index) {
+                return (String(decoding: pairs[position].name, as: UTF8.self), "can't set immutable config")
+            }
         }
         let old = indexes.map { value($0) }
         for (position, index) in indexes.enumerated() where fresh[position] != old[position] {

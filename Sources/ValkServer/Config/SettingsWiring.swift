@@ -3,6 +3,7 @@
 // Every live directive with a meaning is wired here and nowhere else; `LiveSettings` holds what loops look at, the store
 // and the logs have setters of their own.
 
+import Logging
 import Synchronization
 import ValkBase
 import ValkEngine
@@ -74,6 +75,27 @@ package struct SettingsWiring {
             settings.pushedOutputSoftSeconds.store(limits[8], ordering: .relaxed)
         }
         settings.debugCommand.store(config.integer("enable-debug-command"), ordering: .relaxed)
+    }
+
+    /// Lets `bind` and `port` move the server while it serves.
+    package func wireListening(_ server: Server) {
+        config.onChange("port") { [config] value throws(ConfigValueError) in
+            do throws(ListenError) {
+                try server.listen(on: config.words("bind"), port: value.number == 0 ? nil : Int(value.number))
+            } catch {
+                server.logger.warning("CONFIG SET port: \(error)")
+                throw ConfigValueError("Unable to listen on this port. Check server logs.")
+            }
+        }
+        config.onChange("bind") { [config] value throws(ConfigValueError) in
+            let port = config.integer("port")
+            do throws(ListenError) {
+                try server.listen(on: value.words, port: port == 0 ? nil : port)
+            } catch {
+                server.logger.warning("CONFIG SET bind: \(error)")
+                throw ConfigValueError("Failed to bind to specified addresses.")
+            }
+        }
     }
 
     /// normal, slave, pubsub: hard, soft, seconds each.

@@ -14,7 +14,9 @@ package struct ListenError: Error, CustomStringConvertible, Sendable {
 }
 
 final class Listener: @unchecked Sendable {  // Made before the loops start, then loop 0 alone.
-    let descriptor: Int32
+    private(set) var descriptor: Int32
+    /// As in `bind`, without the leading '-'; the path of a Unix socket.
+    let address: String
     /// The port in use (also when 0 was asked for); 0 for Unix sockets.
     let port: Int
     let path: String?
@@ -24,8 +26,9 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
     /// Connections taken at once, so that a storm of new ones does not starve the old ones.
     private static let acceptsPerTurn = 1000
 
-    private init(_ server: Server, descriptor: Int32, port: Int, path: String?) {
+    private init(_ server: Server, descriptor: Int32, address: String, port: Int, path: String?) {
         self.server = server
+        self.address = address
         self.descriptor = descriptor
         self.port = port
         self.path = path
@@ -33,8 +36,14 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
 
     deinit {
         if let event { event_free(event) }
-        Socket.close(descriptor)
+        close()
         if let path { unlink(path) }
+    }
+
+    /// Closes the socket, so that its address is free; after `stop`.
+    func close() {
+        if descriptor >= 0 { Socket.close(descriptor) }
+        descriptor = -1
     }
 
     // MARK: Binding
@@ -76,7 +85,8 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
         }
         var storage = sockaddr_storage()
         _ = valk_socket_address(descriptor, false, &storage)
-        return Listener(server, descriptor: descriptor, port: Socket.describe(&storage).port, path: nil)
+        return Listener(
+            server, descriptor: descriptor, address: address, port: Socket.describe(&storage).port, path: nil)
     }
 
     /// Listens on a Unix socket at `path`; a file that is there already is replaced. `mode` 0 keeps what the umask gives.
@@ -104,7 +114,7 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
             throw refusal(path, code)
         }
         if mode != 0 { chmod(path, mode_t(mode)) }
-        return Listener(server, descriptor: descriptor, port: 0, path: path)
+        return Listener(server, descriptor: descriptor, address: path, port: 0, path: path)
     }
 
     private static func refusal(_ place: String, _ code: Int32) -> ListenError {

@@ -127,7 +127,7 @@ import ValkBase
     }
 
     @Test(arguments: [
-        ("port", "1", "can't set immutable config"),
+        ("databases", "1", "can't set immutable config"),
         ("dbfilename", "x", "can't set protected config"),
         ("maxmemory", "-1", "argument must be a memory value"),
         ("maxmemory-clients", "5x", "argument must be a memory or percent value"),
@@ -160,6 +160,13 @@ import ValkBase
             set(store, ("hash-max-ziplist-value", "7"), ("hash-max-listpack-value", "8"))
                 == failed("hash-max-listpack-value", "duplicate parameter"))
         #expect(store.integer("timeout") == 0)
+    }
+
+    @Test func fixedSettingsTakeOnlyTheValueInForce() {
+        let store = ConfigStore()
+        #expect(set(store, ("segment-size", "64mb")) == "OK")
+        #expect(set(store, ("segment-size", "32mb")) == failed("segment-size", "can't set immutable config"))
+        #expect(store.integer("segment-size") == 64 << 20)
     }
 
     @Test func aRefusalByAPartPutsEverythingBack() {

@@ -22,7 +22,7 @@ import ValkBase
         let when: String
         switch directive.mutability {
         case .live: when = "any time"
-        case .atStart: when = "start"
+        case .atStart, .fixed: when = "start"
         case .protected: when = "protected"
         }
         let shown = initial.isEmpty ? "empty" : "`\(initial)`"
