@@ -51,6 +51,13 @@ import ValkTestSupport
         #expect(matches(pattern, String(repeating: "a", count: 5_000) + "b"))
     }
 
+    @Test func patternsOfMoreThanAThousandStarsMatchNothing() {
+        let text = String(repeating: "a", count: 3_000)
+        #expect(matches(String(repeating: "*?", count: 1_000), text))
+        #expect(!matches(String(repeating: "*?", count: 1_001), text))
+        #expect(matches(String(repeating: "*", count: 2_000) + "a", text))
+    }
+
     @Test(arguments: [
         ("user:*", "user:", false), ("*", "", false), ("a\\*b?", "a*b", false), ("plain", "plain", true),
         ("x[ab]", "x", false), ("\\", "\\", true),

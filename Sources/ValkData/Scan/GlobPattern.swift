@@ -5,11 +5,13 @@
 // |pattern| x |text| steps, whatever the pattern.
 //
 // Kept from Redis on purpose: an unclosed class ends with the pattern; a range may be written backwards; a `\` at the
-// very end is a backslash; the empty text is matched by the empty pattern only (callers treat a lone `*` beforehand).
+// very end is a backslash; the empty text is matched by the empty pattern only (callers treat a lone `*` beforehand); a
+// match that passes more than a thousand `*` with something behind them is none.
 
 import ValkBase
 
 package struct GlobPattern {
+    private static let starsMax = 1000
     private let pattern: ByteView
 
     /// The bytes stay valid as long as the pattern is used.
@@ -25,11 +27,15 @@ package struct GlobPattern {
         // Where to go on when the bytes after the last '*' do not fit; -1 before the first '*'.
         var starPattern = -1
         var starText = 0
+        var starsPassed = 0
         while t < text.count {
             if p < pattern.count {
                 if pattern[p] == UInt8(ascii: "*") {
                     p += 1
                     if p == pattern.count { return true }
+                    if pattern[p] == UInt8(ascii: "*") { continue }
+                    starsPassed += 1
+                    if starsPassed > Self.starsMax { return false }
                     starPattern = p
                     starText = t
                     continue

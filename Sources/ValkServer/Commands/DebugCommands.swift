@@ -59,7 +59,10 @@ extension Administration {
         guard let entry = try context.keys.find(key) else { return context.fail(ErrorText.noSuchKey) }
         let length = try context.keys.value(entry).count
         let sequence = entry.pointee.sequence
-        context.reply.simple(text: "Value at:0x\(String(sequence, radix: 16)) refcount:1 encoding:raw "
+        // Redis shows an address, which stays while a value is changed in place: here it names the key.
+        var address: UInt64 = 0xcbf2_9ce4_8422_2325
+        for index in 0..<key.count { address = (address ^ UInt64(key[index])) &* 0x100_0000_01b3 }
+        context.reply.simple(text: "Value at:0x\(String(address, radix: 16)) refcount:1 encoding:raw "
             + "serializedlength:\(length) lru:0 lru_seconds_idle:0 type:string sequence:\(sequence)")
     }
 

@@ -72,6 +72,7 @@ extension EventLoop {
             if n > 0 { execute(connection, s, readBuffer, pending + n, isShared: true) }
             return
         }
+        s.pointee.bigInputAt = hot.pointee.now
         let room: Int
         if wanted > pending {
             s.pointee.input.ensureCapacity(wanted)

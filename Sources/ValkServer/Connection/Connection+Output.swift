@@ -17,6 +17,8 @@ import ValkRESP
 extension EventLoop {
     /// Idle time after which a connection's input memory is given back, nanoseconds.
     private static let idleMemoryNanoseconds: UInt64 = 2_000_000_000
+    /// How long room for big requests is kept after the last one.
+    private static let bigInputNanoseconds: UInt64 = 200_000_000
 
     func writable(_ connection: Connection) {
         openTurn()
@@ -216,8 +218,14 @@ extension EventLoop {
                 "closing client \(connection.id) (\(connection.address)): output buffer limit reached")
             return close(connection)
         }
-        if s.pointee.phase == .open && idle > Self.idleMemoryNanoseconds && s.pointee.input.isEmpty {
-            if s.pointee.input.capacity > 0 { s.pointee.input.release() }
+        guard s.pointee.phase == .open && s.pointee.input.isEmpty else { return }
+        // A client that has gone back to small requests does not need the room that a big one took.
+        if s.pointee.input.capacity > 0
+            && hot.pointee.now - min(hot.pointee.now, s.pointee.bigInputAt) > Self.bigInputNanoseconds
+        {
+            s.pointee.input.release()
+        }
+        if idle > Self.idleMemoryNanoseconds {
             if s.pointee.parser.memoryBytes > 0 && !s.pointee.parser.isMidCommand { s.pointee.parser.release() }
         }
     }

@@ -78,6 +78,8 @@ struct ConnectionState: ~Copyable {
     var parser = RequestParser()
     /// Bytes received and not yet executed, when they could not stay in the loop's read buffer.
     var input = ByteBuffer()
+    /// When `input` was last read into because something big was on its way.
+    var bigInputAt: UInt64 = 0
     /// Replies; nil while there are none.
     var output: UnsafeMutablePointer<ByteBuffer>?
     /// Bytes of `output` that the socket has taken.
