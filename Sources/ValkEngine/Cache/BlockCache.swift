@@ -1,12 +1,12 @@
 // Decompressed, checked data blocks in memory, within a budget of bytes.
 //
-// There is no table from block names to frames: every open table has one word per block (its *slot*), and that word leads
-// to the frame. A hit is one load, one compare-and-swap to pin, one compare (see BlockFrame). Misses, evictions and changes
-// of the budget go through the shards, each under its own lock.
+// There is no table from block names to frames: every open table has one word per block (its *slot*), and that word
+// leads to the frame. A hit is one load, one compare-and-swap to pin, one compare (see BlockFrame). Misses, evictions
+// and changes of the budget go through the shards, each under its own lock.
 //
-// Order of a block's life: `allocate` (private frame, one pin) -> the reader fills and checks it -> `publish` into the slot
-// (or not: a frame that is never published is freed by its last unpin) -> pins and unpins -> eviction, or `detach` when its
-// table is closed. Pinned blocks are never evicted; a detached block lives until its last unpin.
+// Order of a block's life: `allocate` (private frame, one pin) -> the reader fills and checks it -> `publish` into the
+// slot (or not: a frame that is never published is freed by its last unpin) -> pins and unpins -> eviction, or `detach`
+// when its table is closed. Pinned blocks are never evicted; a detached block lives until its last unpin.
 //
 // The cache outlives every table, cursor and list of pins that uses it.
 
@@ -85,8 +85,8 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
         return frame
     }
 
-    /// Puts a filled private frame into its slot. The caller's pin stays. When somebody else was first, the frame simply
-    /// stays private.
+    /// Puts a filled private frame into its slot. The caller's pin stays. When somebody else was first, the frame
+    /// simply stays private.
     func publish(_ frame: BlockFramePointer, slot: UnsafeMutablePointer<UInt64>, heat: UInt32) {
         if frame.pointee.isGuest { return }
         frame.setOwner(UInt64(UInt(bitPattern: slot)))
@@ -104,7 +104,8 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
         frame.unpin()
     }
 
-    /// Leads the slots of file `fileId` to what is left of the frames that were kept for it. `frames[i]` is for block i.
+    /// Leads the slots of file `fileId` to what is left of the frames that were kept for it. `frames[i]` is for block
+    /// i.
     func adopt(_ frames: [BlockFramePointer?], fileId: UInt64, slots: UnsafeMutablePointer<UInt64>) {
         for (block, frame) in frames.enumerated() {
             guard let frame else { continue }

@@ -1,16 +1,16 @@
 // One place in the block cache: who is in it, how many look at it, where its bytes are.
 //
-// Frames live in memory that is never reused for anything else while the cache lives, so a stale pointer to a frame always
-// points to *a* frame, and whether it is still the right one can be asked after pinning it. That makes a hit free of
-// locks: load the table's slot, pin the frame, check that the frame still belongs to the slot.
+// Frames live in memory that is never reused for anything else while the cache lives, so a stale pointer to a frame
+// always points to *a* frame, and whether it is still the right one can be asked after pinning it. That makes a hit
+// free of locks: load the table's slot, pin the frame, check that the frame still belongs to the slot.
 //
 // `state` is the only word that several threads write:
 //     bits 0...23  pins: threads that look at the bytes
 //     bits 24, 25  heat: raised by use, lowered by the clock hand, evictable at 0
 //     bit 31       live: in a slot, may be pinned by anybody who finds it
-// Transitions: free (0) -> private (1 pin, not live; the owner fills it) -> live -> private again by eviction, only from
-// "live, no pins". A frame that is not live is given back by whoever takes its last pin away. All other fields are written
-// while the frame is private or, for `slot`, under the shard's lock.
+// Transitions: free (0) -> private (1 pin, not live; the owner fills it) -> live -> private again by eviction, only
+// from "live, no pins". A frame that is not live is given back by whoever takes its last pin away. All other fields are
+// written while the frame is private or, for `slot`, under the shard's lock.
 
 import CValk
 import ValkBase

@@ -1,8 +1,9 @@
 // A part of the block cache with its own lock and memory. Only misses, evictions and the like come here; hits do not.
 //
-// Memory comes in chunks of 256 KiB, cut into frames of one size class each, and is used again and again: touching memory
-// for the first time is far slower than reading a block. Chunks lie in 2 MiB regions that ask for huge pages. A chunk's
-// memory goes back to the system only when the budget shrinks; the frames that describe it stay for ever (see BlockFrame).
+// Memory comes in chunks of 256 KiB, cut into frames of one size class each, and is used again and again: touching
+// memory for the first time is far slower than reading a block. Chunks lie in 2 MiB regions that ask for huge pages. A
+// chunk's memory goes back to the system only when the budget shrinks; the frames that describe it stay for ever (see
+// BlockFrame).
 //
 // Which block goes when room is needed:
 // 1. Blocks that a scan brought recycle among themselves once they are a sixteenth of their class: a scan through
@@ -116,7 +117,8 @@ final class CacheShard: @unchecked Sendable {  // Everything below is under `loc
         insertions &+= 1
         guard bytes <= SizeClass.largestBytes else { return allocateOwn(bytes, makeRoom: true) }
         let wanted = SizeClass.index(bytes)
-        let frame = takeFree(wanted) ?? takeNewChunk(wanted) ?? takeCold(wanted) ?? takeByClock(wanted)
+        let frame =
+            takeFree(wanted) ?? takeNewChunk(wanted) ?? takeCold(wanted) ?? takeByClock(wanted)
             ?? takeBigger(wanted) ?? takeForeignChunk(wanted) ?? allocateOwn(bytes, makeRoom: false)
         frame.pointee.isCold = cold && frame.pointee.sizeClass != SizeClass.own
         if frame.pointee.isCold { appendCold(frame, Int(frame.pointee.sizeClass)) }
@@ -145,8 +147,8 @@ final class CacheShard: @unchecked Sendable {  // Everything below is under `loc
         evictions &+= 1
         let owner = frame.owner
         if owner != 0, let slot = UnsafeMutableRawPointer(bitPattern: UInt(owner)) {
-            // Only this frame can be in the slot while the frame is live; the table cannot go away meanwhile, because it
-            // takes this lock to detach its frames.
+            // Only this frame can be in the slot while the frame is live; the table cannot go away meanwhile, because
+            // it takes this lock to detach its frames.
             _ = valk_cas_u64(slot, UInt64(UInt(bitPattern: frame)), 0)
             frame.setOwner(0)
         }

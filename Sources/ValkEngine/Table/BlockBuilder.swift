@@ -121,7 +121,8 @@ struct BlockBuilder: ~Copyable {
         for index in 0..<records.count {
             let lengths = lengths(index, baseExpiry)
             keyBytes +=
-                Varint.size(UInt64(lengths.shared)) + Varint.size(UInt64(lengths.key)) + Varint.size(UInt64(lengths.body))
+                Varint.size(UInt64(lengths.shared)) + Varint.size(UInt64(lengths.key))
+                + Varint.size(UInt64(lengths.body))
                 + lengths.key
             bodyBytes += lengths.body
         }
@@ -184,7 +185,8 @@ struct BlockBuilder: ~Copyable {
         var body = 1 + Varint.size(record.sequence - sequenceMin) + record.valueBytes
         if record.meta & BlockFormat.Meta.hasTag != 0 { body += 1 }
         if record.expireAt != 0 { body += Varint.size(record.expireAt - baseExpiry) }
-        return isRestart ? (0, record.keyBytes - prefixLength, body) : (record.shared - prefixLength, record.keyBytes, body)
+        return isRestart
+            ? (0, record.keyBytes - prefixLength, body) : (record.shared - prefixLength, record.keyBytes, body)
     }
 
     private mutating func reset() {

@@ -14,11 +14,11 @@
 //   meta    := flags (bits 0...3) | kind (bits 4, 5) | has a tag (bit 6) | has an expiry (bit 7)
 //
 // `shared` counts the key bytes after the block's prefix that equal those of the entry before; it is 0 in a restart
-// entry. Every Nth entry is a restart. Keys stand together at the front and bodies behind them, both in entry order: the
-// keys of a whole block fill a few cache lines, which are fetched at once, and a search touches one body at most.
+// entry. Every Nth entry is a restart. Keys stand together at the front and bodies behind them, both in entry order:
+// the keys of a whole block fill a few cache lines, which are fetched at once, and a search touches one body at most.
 //
-// SAFETY: `validate` walks a block once, when it comes from the disk. Everything else here trusts the block: checksummed,
-// walked, and immutable from then on.
+// SAFETY: `validate` walks a block once, when it comes from the disk. Everything else here trusts the block:
+// checksummed, walked, and immutable from then on.
 
 import CValk
 import Glibc
@@ -222,7 +222,8 @@ struct BlockView {
                 var i = 0
                 let a = head.key
                 let b = rest.base + matched
-                while i < shorter && a.load(fromByteOffset: i, as: UInt8.self) == b.load(fromByteOffset: i, as: UInt8.self)
+                while i < shorter
+                    && a.load(fromByteOffset: i, as: UInt8.self) == b.load(fromByteOffset: i, as: UInt8.self)
                 {
                     i &+= 1
                 }
@@ -244,7 +245,8 @@ struct BlockView {
             at = head.end
             body += head.body
         }
-        // Every entry of the last run is at or before the key. `matched` covers the whole key only if the last one is it.
+        // Every entry of the last run is at or before the key. `matched` covers the whole key only if the last one is
+        // it.
         return matched == rest.count ? .continues : .absent
     }
 }

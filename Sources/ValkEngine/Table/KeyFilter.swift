@@ -1,9 +1,9 @@
 // Says of most absent keys that they are absent, without reading a block: a Bloom filter whose bits for one key all lie
 // in one 64-byte line, so that a probe costs one cache miss (Putze, Sanders, Singler 2007).
 //
-// A key's 64-bit hash (XXH3 of the whole key) picks the line with its upper half; the bits inside the line come from the
-// hash times an odd constant, nine bits each, up to seven. The filter block is the lines and nothing else; the number of
-// bits per key is in the footer.
+// A key's 64-bit hash (XXH3 of the whole key) picks the line with its upper half; the bits inside the line come from
+// the hash times an odd constant, nine bits each, up to seven. The filter block is the lines and nothing else; the
+// number of bits per key is in the footer.
 
 import CValk
 import Glibc

@@ -1,8 +1,8 @@
 // An open table file: index, filter and properties in memory, data blocks by way of the cache.
 //
-// `find` is the hot path of every read: one filter probe, one index search, one block. It allocates nothing, takes no lock
-// and counts no references as long as the block is in memory. All of its state is in `let`s, so any number of threads may
-// use a table at once; the cache slots inside the index are the cache's own atomics.
+// `find` is the hot path of every read: one filter probe, one index search, one block. It allocates nothing, takes no
+// lock and counts no references as long as the block is in memory. All of its state is in `let`s, so any number of
+// threads may use a table at once; the cache slots inside the index are the cache's own atomics.
 //
 // The table must be kept alive by whoever reads it (views hold their tables); blocks that were found stay valid through
 // their pins even after the table is gone. The file stays open as long as the table exists.
@@ -141,9 +141,9 @@ package final class Table: @unchecked Sendable {  // Immutable but for atomics a
         if let filter { KeyFilter.prefetch(hash, in: filter, lines: filterLines) }
     }
 
-    /// Looks for the newest version of `key` whose sequence is at most `maxSequence`. `hash` is `key.hash64`. On `.found`
-    /// the entry's key is `key` itself and its value lies in a block that `pins` holds. O(log blocks) and, when the block
-    /// is not in memory, one read.
+    /// Looks for the newest version of `key` whose sequence is at most `maxSequence`. `hash` is `key.hash64`. On
+    /// `.found` the entry's key is `key` itself and its value lies in a block that `pins` holds. O(log blocks) and,
+    /// when the block is not in memory, one read.
     package func find(
         _ key: ByteView, _ hash: UInt64, maxSequence: UInt64, _ entry: UnsafeMutablePointer<Entry>,
         _ pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool
@@ -282,14 +282,16 @@ private struct MetaReader {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: max(range.bytes, 1), alignment: 64)
         defer { memory.deallocate() }
         do {
-            let n = try file.read(into: UnsafeMutableRawBufferPointer(start: memory, count: range.bytes), at: range.offset)
+            let n = try file.read(
+                into: UnsafeMutableRawBufferPointer(start: memory, count: range.bytes), at: range.offset)
             guard n == range.bytes else {
                 throw StoreError(.corruption, "the \(name) block ends early", path: path, offset: range.offset)
             }
         } catch {
             throw translate(error)
         }
-        guard TableFormat.verify(memory, range.bytes, fileId: fileId, offset: range.offset) == BlockCompression.none else {
+        guard TableFormat.verify(memory, range.bytes, fileId: fileId, offset: range.offset) == BlockCompression.none
+        else {
             throw StoreError(.corruption, "the \(name) block has a wrong checksum", path: path, offset: range.offset)
         }
         guard let value = decode(ByteView(base: memory, count: range.bytes - TableFormat.trailerBytes)) else {

@@ -1,11 +1,11 @@
 // Walks one table, forward and backward.
 //
 // The cursor holds the block it stands in: pinned in the cache, or in memory of its own when it merges. Keys are put
-// together in `key`, values are views into the block; both are valid until the cursor moves. Going back re-reads at most
-// one restart run, because keys are stored as differences from the key before.
+// together in `key`, values are views into the block; both are valid until the cursor moves. Going back re-reads at
+// most one restart run, because keys are stored as differences from the key before.
 //
-// A cursor that may wait for the disk and walks on reads several blocks at once: twice as many each time, up to a bound.
-// One thread at a time; the pins' thread.
+// A cursor that may wait for the disk and walks on reads several blocks at once: twice as many each time, up to a
+// bound. One thread at a time; the pins' thread.
 
 import Glibc
 import ValkBase

@@ -1,11 +1,11 @@
 // The constants and the small fixed structures of a table file. OnDiskFormat-Tables.md describes all of it byte by byte
 // and must stay in step with this folder.
 //
-//   file := data block* | index block | filter block? | properties block | zeros | footer (96 bytes, ends at a 4 KiB border)
+//   file := data block* | index block | filter block? | properties block | zeros | footer (ends on a 4 KiB border)
 //   block := content | compression (1 byte) | checksum (4 bytes)
 //
-// All integers are little-endian. A block's checksum is seeded with the file's id and the block's place, so that a block
-// which is whole but in the wrong place does not pass.
+// All integers are little-endian. A block's checksum is seeded with the file's id and the block's place, so that a
+// block which is whole but in the wrong place does not pass.
 
 import CValk
 import ValkBase
@@ -130,7 +130,8 @@ package struct TableFooter: Equatable, Sendable {
             let start = at.fixed(offset, UInt64.self)
             let bytes = at.fixed(offset + 8, UInt64.self)
             guard start <= UInt64(place), bytes <= UInt64(place) - start else {
-                throw StoreError(.corruption, "a footer field points outside the file", path: path, offset: place + offset)
+                throw StoreError(
+                    .corruption, "a footer field points outside the file", path: path, offset: place + offset)
             }
             return FileRange(offset: Int(start), bytes: Int(bytes))
         }

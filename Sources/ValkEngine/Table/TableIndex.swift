@@ -5,12 +5,13 @@
 //
 // On disk (index block): per block, in file order:
 //     shared varint | unshared varint | unshared separator bytes | stored varint | content varint
-// `shared` counts bytes in common with the separator before; `stored` is the block's bytes in the file, trailer included;
-// `content` is its content's bytes after decompression, 0 when it is not compressed. Offsets are sums: block 0 is at 0.
+// `shared` counts bytes in common with the separator before; `stored` is the block's bytes in the file, trailer
+// included; `content` is its content's bytes after decompression, 0 when it is not compressed. Offsets are sums: block
+// 0 is at 0.
 //
-// In memory: flat arrays in one allocation. The common prefix of all separators is taken off, and the next eight bytes of
-// each, as one big-endian word padded with zeros, are what the binary search looks at; whole separators are compared only
-// among equal words. Padding keeps the order: where two words differ, the separators differ the same way.
+// In memory: flat arrays in one allocation. The common prefix of all separators is taken off, and the next eight bytes
+// of each, as one big-endian word padded with zeros, are what the binary search looks at; whole separators are compared
+// only among equal words. Padding keeps the order: where two words differ, the separators differ the same way.
 
 import CValk
 import Glibc

@@ -1,5 +1,6 @@
 // What a table file says of itself: counts, sizes and bounds, collected while it is written. The manifest copies what
-// planning needs; the file keeps all of it, so that a lost manifest can be rebuilt and `verify` has something to compare.
+// planning needs; the file keeps all of it, so that a lost manifest can be rebuilt and `verify` has something to
+// compare.
 //
 // Stored as fields (tag varint, length varint, bytes), so that an older build skips what it does not know.
 

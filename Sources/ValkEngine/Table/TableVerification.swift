@@ -1,4 +1,5 @@
-// Reads a whole table and compares everything in it with everything else: for `valk-inspect`, and after a merge in tests.
+// Reads a whole table and compares everything in it with everything else: for `valk-inspect`, and after a merge in
+// tests.
 
 import ValkBase
 

@@ -62,7 +62,8 @@ package final class TableWriter {
     package init(
         disk: any Disk, path: String, fileId: UInt64, options: TableOptions = TableOptions(), cache: BlockCache? = nil
     ) throws(StoreError) {
-        precondition(options.blockBytes >= 64 && options.blockBytes <= 16 << 20, "blocks of \(options.blockBytes) bytes")
+        precondition(
+            options.blockBytes >= 64 && options.blockBytes <= 16 << 20, "blocks of \(options.blockBytes) bytes")
         self.options = options
         self.fileId = fileId
         self.path = path
@@ -82,10 +83,11 @@ package final class TableWriter {
             + Int(properties.keyCount) * options.filterBitsPerKey / 8 + TableFormat.pageBytes
     }
 
-    /// Adds one version. Its views need to be valid only during the call. Throws `.corruption` when the entry is not after
-    /// the one before, which happens when a source is damaged.
+    /// Adds one version. Its views need to be valid only during the call. Throws `.corruption` when the entry is not
+    /// after the one before, which happens when a source is damaged.
     package func add(_ entry: Entry) throws(StoreError) {
-        precondition(!entry.key.isEmpty && entry.key.count <= EntryLimits.keyBytesMax, "a key of \(entry.key.count) bytes")
+        precondition(
+            !entry.key.isEmpty && entry.key.count <= EntryLimits.keyBytesMax, "a key of \(entry.key.count) bytes")
         precondition(entry.kind == .put || !entry.isSeparated, "a delete with a separated value")
         let key = entry.key
         var shared = 0
@@ -126,7 +128,8 @@ package final class TableWriter {
     private func outOfOrder(_ entry: Entry) -> StoreError {
         StoreError(
             .corruption,
-            "entry \(properties.entryCount) is out of order (sequence \(entry.sequence) after \(lastSequence))", path: path)
+            "entry \(properties.entryCount) is out of order (sequence \(entry.sequence) after \(lastSequence))",
+            path: path)
     }
 
     // MARK: Blocks
@@ -196,8 +199,10 @@ package final class TableWriter {
         precondition(!isClosed, "finished twice")
         if block.count > 0 { try closeBlock(next: nil) }
         if properties.entryCount > 0 { properties.largestKey = lastKey.view.array }
-        properties.segments = segments.map { SegmentReference(segment: $0.key, bytes: $0.value.bytes, count: $0.value.count) }
-            .sorted { $0.segment < $1.segment }
+        properties.segments = segments.map {
+            SegmentReference(segment: $0.key, bytes: $0.value.bytes, count: $0.value.count)
+        }
+        .sorted { $0.segment < $1.segment }
 
         let indexRange = try appendMeta(index.encoded.view)
         let probes = properties.keyCount > 0 ? KeyFilter.probes(bitsPerKey: options.filterBitsPerKey) : 0

@@ -167,7 +167,9 @@ import ValkTestSupport
         for version in Self.versions(20_000) { try version.withEntry { try writer.add($0) } }
         _ = try writer.finish()
         let big = try Table.open(disk: fixture.disk, path: "/t/2", fileId: 2, cache: cache)
-        for _ in 0..<40 { for i in stride(from: 0, to: 20_000, by: 100) { #expect(fixture.find(big, Self.key(i)).0 == .found) } }
+        for _ in 0..<40 {
+            for i in stride(from: 0, to: 20_000, by: 100) { #expect(fixture.find(big, Self.key(i)).0 == .found) }
+        }
         // Half of the cache or more serves the new size: 32 of its blocks hit when read twice in a row.
         let before = cache.statistics.misses
         for _ in 0..<2 { for i in stride(from: 0, to: 3200, by: 100) { _ = fixture.find(big, Self.key(i)) } }
@@ -214,7 +216,8 @@ import ValkTestSupport
     }
 
     /// Goal: frames change hands under readers without a wrong answer. Method: four threads find and scan in two tables
-    /// through a cache that holds a few dozen blocks, while a fifth changes the budget and opens and closes a third table.
+    /// through a cache that holds a few dozen blocks, while a fifth changes the budget and opens and closes a third
+    /// table.
     @Test func threadsShareATinyCache() throws {
         let seed = TestSeed("CacheThreads").value
         let cache = BlockCache(budgetBytes: 512 << 10, shardCount: 2)
@@ -238,7 +241,8 @@ import ValkTestSupport
                             let table = random.oneIn(2) ? first : second
                             let i = random.below(8000)
                             if round % 50 == 0 {
-                                let cursor = TableCursor(table, pins, access: random.oneIn(2) ? .scan : .read, mayBlock: true)
+                                let cursor = TableCursor(
+                                    table, pins, access: random.oneIn(2) ? .scan : .read, mayBlock: true)
                                 var at = i
                                 do {
                                     try Self.key(i).withView { try cursor.seek($0) }

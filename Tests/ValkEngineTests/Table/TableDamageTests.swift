@@ -10,7 +10,8 @@ import ValkTestSupport
         let fixture = try TableFixture()
         var versions: [TestVersion] = []
         for i in 0..<60 {
-            var version = TestVersion(Array("key:\(100 + i / 2)".utf8), UInt64(1000 - i), [UInt8](repeating: UInt8(i), count: i))
+            var version = TestVersion(
+                Array("key:\(100 + i / 2)".utf8), UInt64(1000 - i), [UInt8](repeating: UInt8(i), count: i))
             version.expireAt = i % 3 == 0 ? 1_700_000_000_000 + UInt64(i) : 0
             if i % 7 == 0 {
                 version.value = []
@@ -63,8 +64,8 @@ import ValkTestSupport
         return whole
     }
 
-    /// Goal: no flipped byte is ever taken for data. Method: flip each byte of a small file in turn; the table answers as
-    /// before (the padding) or reports damage, and never crashes.
+    /// Goal: no flipped byte is ever taken for data. Method: flip each byte of a small file in turn; the table answers
+    /// as before (the padding) or reports damage, and never crashes.
     @Test(arguments: [BlockCompression.none, .lz4])
     func noticesEveryFlippedByte(compression: BlockCompression) throws {
         let (fixture, versions) = try Self.smallTable(compression)
@@ -122,7 +123,7 @@ import ValkTestSupport
         let writer = try TableWriter(disk: fixture.disk, path: "/t/2.sst", fileId: 78, options: options)
         for version in versions { try version.withEntry { try writer.add($0) } }
         _ = try writer.finish()
-        let stored = Int(try fixture.open().index.blocks[0].stored)
+        let stored = try fixture.open().blockSummary(0).stored
         let other = try fixture.disk.open("/t/2.sst", .readOnly)
         var block = [UInt8](repeating: 0, count: stored)
         _ = try block.withUnsafeMutableBytes { try other.read(into: $0, at: 0) }
@@ -164,7 +165,9 @@ import ValkTestSupport
             try TableFooter.decode(
                 #require(raw.baseAddress) + place, fileBytes: bytes.count, fileId: TableFixture.fileId, path: "")
         }
-        var ranges = (0..<table.blockCount).map { FileRange(offset: table.index.blocks[$0].offset, bytes: Int(table.index.blocks[$0].stored)) }
+        var ranges = (0..<table.blockCount).map {
+            FileRange(offset: table.blockSummary($0).offset, bytes: table.blockSummary($0).stored)
+        }
         ranges += [footer.index, footer.filter, footer.properties]
         var opened = 0
         for _ in 0..<3000 {

@@ -73,7 +73,9 @@ struct TableModel {
 
     func find(_ key: [UInt8], maxSequence: UInt64) -> TestVersion? {
         let at = lowerBound(key)
-        return versions[at...].first { $0.key != key || $0.sequence <= maxSequence }.flatMap { $0.key == key ? $0 : nil }
+        return versions[at...].first { $0.key != key || $0.sequence <= maxSequence }.flatMap {
+            $0.key == key ? $0 : nil
+        }
     }
 
     /// Index of the first version at or after `key`.
@@ -179,7 +181,9 @@ extension TableCursor {
 }
 
 /// Random versions in order: keys of several shapes, several versions of some, all kinds of entries.
-func randomVersions(_ random: inout SeededRandom, keys: Int, longKeys: Bool = false, valuesUpTo: Int = 120) -> [TestVersion] {
+func randomVersions(_ random: inout SeededRandom, keys: Int, longKeys: Bool = false, valuesUpTo: Int = 120)
+    -> [TestVersion]
+{
     var seen: Set<[UInt8]> = []
     var result: [TestVersion] = []
     var sequences = Set<UInt64>()
@@ -203,7 +207,9 @@ func randomVersions(_ random: inout SeededRandom, keys: Int, longKeys: Bool = fa
         }
         // Prefixes of keys that are there, and keys that extend them.
         if random.oneIn(8), let other = result.last { key = Array(other.key.prefix(1 + random.below(other.key.count))) }
-        if random.oneIn(8), let other = result.last, other.key.count < 60_000 { key = other.key + [UInt8(random.below(256))] }
+        if random.oneIn(8), let other = result.last, other.key.count < 60_000 {
+            key = other.key + [UInt8(random.below(256))]
+        }
         guard seen.insert(key).inserted else { continue }
         let versions = random.oneIn(20) ? 1 + random.below(30) : 1
         for _ in 0..<versions {

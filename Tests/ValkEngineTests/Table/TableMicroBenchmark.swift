@@ -53,7 +53,10 @@ import ValkTestSupport
             let writer = try TableWriter(disk: disk, path: path, fileId: 1, options: options, cache: cache)
             try value.withView { view in
                 for i in 0..<count {
-                    try writer.add(Entry(key: Self.key(i * 2, memory), sequence: UInt64(i * 7919 % count + 1), kind: .put, tag: 1, value: view))
+                    try writer.add(
+                        Entry(
+                            key: Self.key(i * 2, memory), sequence: UInt64(i * 7919 % count + 1), kind: .put, tag: 1,
+                            value: view))
                 }
             }
             let finished = try writer.finish()

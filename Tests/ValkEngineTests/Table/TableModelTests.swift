@@ -5,8 +5,8 @@ import ValkTestSupport
 @testable import ValkEngine
 
 /// Goal: a table answers exactly as the sorted array it was built from. Method: random arrays, random options; every
-/// version is found at its own sequence and by neighbours of it, every position is reached by seeks, and both walks give
-/// the array.
+/// version is found at its own sequence and by neighbours of it, every position is reached by seeks, and both walks
+/// give the array.
 @Suite struct TableModelTests {
     static func randomOptions(_ random: inout SeededRandom) -> TableOptions {
         var options = TableOptions()
@@ -38,7 +38,9 @@ import ValkTestSupport
         #expect(table.takeFault() == nil)
     }
 
-    private func checkPoints(_ fixture: TableFixture, _ table: Table, _ model: TableModel, _ random: inout SeededRandom) throws {
+    private func checkPoints(_ fixture: TableFixture, _ table: Table, _ model: TableModel, _ random: inout SeededRandom)
+        throws
+    {
         for version in model.versions {
             for sequence in [version.sequence, version.sequence - 1, UInt64.max] {
                 let (result, got) = fixture.find(table, version.key, maxSequence: sequence)
@@ -47,7 +49,9 @@ import ValkTestSupport
                 #expect(got == expected)
             }
             // Neighbours: the key shortened, extended, raised.
-            var others = [version.key + [0], version.key.dropLast() + [], version.key.dropLast() + [UInt8(random.below(256))]]
+            var others = [
+                version.key + [0], version.key.dropLast() + [], version.key.dropLast() + [UInt8(random.below(256))],
+            ]
             others.removeAll { $0.isEmpty }
             for other in others {
                 let expected = model.find(other, maxSequence: .max)
@@ -58,7 +62,8 @@ import ValkTestSupport
         }
     }
 
-    private func checkWalks(_ fixture: TableFixture, _ table: Table, _ model: TableModel, _ access: TableAccess) throws {
+    private func checkWalks(_ fixture: TableFixture, _ table: Table, _ model: TableModel, _ access: TableAccess) throws
+    {
         let cursor = fixture.cursor(table, access)
         try cursor.seekToFirst()
         #expect(try cursor.restForward() == model.versions)
@@ -66,7 +71,9 @@ import ValkTestSupport
         #expect(try cursor.restBackward() == model.versions.reversed())
     }
 
-    private func checkSeeks(_ fixture: TableFixture, _ table: Table, _ model: TableModel, _ random: inout SeededRandom) throws {
+    private func checkSeeks(_ fixture: TableFixture, _ table: Table, _ model: TableModel, _ random: inout SeededRandom)
+        throws
+    {
         let cursor = fixture.cursor(table)
         var targets = model.versions.map(\.key)
         targets += targets.prefix(300).map { $0 + [0] }
@@ -203,7 +210,8 @@ import ValkTestSupport
             let fixture = try TableFixture()
             var options = TableOptions()
             options.filterBitsPerKey = bits
-            try fixture.write((0..<20_000).map { TestVersion(Array("key:\(1_000_000 + $0 * 2)".utf8), UInt64($0 + 1)) }, options)
+            try fixture.write(
+                (0..<20_000).map { TestVersion(Array("key:\(1_000_000 + $0 * 2)".utf8), UInt64($0 + 1)) }, options)
             let table = try fixture.open()
             var passed = 0
             for i in 0..<20_000 {
