@@ -3,49 +3,54 @@
 
 import ValkBase
 
-/// Count changes per namespace. A handful of namespaces: linear search beats hashing.
-struct CountDeltas {
-    private(set) var items: [(namespace: UInt32, counts: NamespaceCounts)] = []
-    private var last = 0
-
-    mutating func withCounts(_ namespace: UInt32, _ body: (inout NamespaceCounts) -> Void) {
-        if last < items.count && items[last].namespace == namespace {
-            body(&items[last].counts)
-            return
-        }
-        if let i = items.firstIndex(where: { $0.namespace == namespace }) {
-            last = i
-        } else {
-            items.append((namespace, NamespaceCounts()))
-            last = items.count - 1
-        }
-        body(&items[last].counts)
-    }
-
-    func counts(_ namespace: UInt32) -> NamespaceCounts {
-        items.first { $0.namespace == namespace }?.counts ?? NamespaceCounts()
-    }
-
-    mutating func add(_ other: CountDeltas) {
-        for item in other.items { withCounts(item.namespace) { $0 += item.counts } }
-    }
-}
-
 final class MemoryTable: @unchecked Sendable {  // `sorted` has its own rules; the rest is behind the commit lock.
     let sorted: SortedTable
-    /// Everything from here on that is before `endPosition` is in this table.
+    /// Replay from here (skipping what older tables hold) sees everything in this table.
     let startPosition: LogPosition
-    /// Set when sealed.
+    /// Replay from here (skipping up to `lastSequence`) sees nothing of this table. Set when sealed.
     var endPosition: LogPosition = .zero
+    /// Last sequence of the table; set when sealed.
+    var lastSequence: UInt64 = 0
     var deltas = CountDeltas()
     /// Monotonic nanoseconds of the first write; 0 while empty.
     var firstWriteTime: UInt64 = 0
+    /// Upper bound of the log bytes that a replay of this table reads.
+    var logBytes = 0
     /// Keep the segments that this table's records and values lie in.
     var segmentHolds: [SegmentHold] = []
 
     init(pool: ChunkPool, startPosition: LogPosition) {
         sorted = SortedTable(pool: pool)
         self.startPosition = startPosition
+    }
+
+    /// Counts a write to a counted key. `older` is the version that it hides in this table.
+    func count(
+        _ key: ByteView, _ kind: EntryKind, _ given: EntryFlags, _ expireAt: UInt64, _ older: TableRecord?,
+        in view: View
+    ) {
+        guard let namespace = CountedKey.namespace(key) else { return }
+        var flags = given
+        if let older {
+            let isHidden =
+                view.hasRangeTombstones
+                && view.isRangeDeleted(key, sequence: older.sequence, maxSequence: UInt64.max)
+            flags = older.kind == .put && !isHidden ? .priorPresent : []
+            if flags.contains(.priorPresent) && older.expireAt != 0 { flags.insert(.priorExpiring) }
+        }
+        deltas.withCounts(namespace) { counts in
+            if kind == .put && expireAt != 0 { counts.expires += 1 }
+            if flags.contains(.priorUnknown) {
+                counts.unknown += 1
+                return
+            }
+            if kind == .put {
+                if !flags.contains(.priorPresent) { counts.keys += 1 }
+            } else if flags.contains(.priorPresent) {
+                counts.keys -= 1
+            }
+            if flags.contains(.priorExpiring) { counts.expires -= 1 }
+        }
     }
 }
 

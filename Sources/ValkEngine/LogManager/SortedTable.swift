@@ -45,6 +45,11 @@ package struct TableRecord {
         ByteView(base: UnsafeRawPointer(base + TableRecord.headerBytes), count: keyLength)
     }
 
+    /// Holder of the commit lock only; readers do not look at this flag.
+    func clearPriorUnknown() {
+        base.storeBytes(of: flags.subtracting(.priorUnknown).rawValue, toByteOffset: 33, as: UInt8.self)
+    }
+
     @inline(__always)
     func fill(_ entry: UnsafeMutablePointer<Entry>) {
         let length = keyLength

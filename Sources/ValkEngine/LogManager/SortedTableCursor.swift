@@ -38,6 +38,12 @@ package final class SortedTableCursor: EntryCursor {
 
     package override var entry: Entry { scratch }
 
+    /// The record at the cursor, if it is the oldest version of its key in the table (whose prior is not in the table).
+    var openRecord: TableRecord? {
+        let record = TableRecord(SortedTable.address(current))
+        return record.previous == 0 ? record : nil
+    }
+
     private func load(_ record: UInt64) {
         current = record
         TableRecord(SortedTable.address(record)).fill(&scratch)

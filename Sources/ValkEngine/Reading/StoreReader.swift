@@ -17,6 +17,11 @@ package final class StoreReader {
     private var generation: UInt64
     private(set) var visible: UInt64 = 0
     private let slot: UnsafeMutablePointer<Entry>
+    private let pins: UnsafeMutablePointer<BlockPins>
+    /// Buffers for separated values, one a value; reused from command to command.
+    private var buffers: [UnsafeMutablePointer<ByteBuffer>] = []
+    private var buffersUsed = 0
+    private static let bufferBytesKept = 1 << 20
 
     package init(_ store: Store, mayBlock: Bool = false) {
         self.store = store
@@ -24,36 +29,93 @@ package final class StoreReader {
         (view, generation) = store.currentView()
         slot = .allocate(capacity: 1)
         slot.initialize(to: Entry())
+        pins = BlockPins.make(store.cache)
     }
 
-    deinit { slot.deallocate() }
+    deinit {
+        slot.deallocate()
+        BlockPins.destroy(pins)
+        for buffer in buffers {
+            buffer.deinitialize(count: 1)
+            buffer.deallocate()
+        }
+    }
 
     /// Starts a command: takes the newest view, then the visible sequence (in this order: see View).
+    @inline(__always)
     package func begin() {
         let now = store.generation
-        if now != generation { (view, generation) = store.currentView() }
+        if now != generation { renew() }
         visible = store.visibleSequence
     }
 
+    @inline(never)
+    private func renew() { (view, generation) = store.currentView() }
+
     /// Ends a command: views handed out by `find` and `value` are invalid from here on.
-    package func end() {}
+    package func end() {
+        pins.pointee.releaseAll()
+        if buffersUsed > 0 { releaseBuffers() }
+    }
+
+    @inline(never)
+    private func releaseBuffers() {
+        for i in 0..<buffersUsed {
+            if buffers[i].pointee.capacity > StoreReader.bufferBytesKept {
+                buffers[i].pointee.release()
+            } else {
+                buffers[i].pointee.removeAll()
+            }
+        }
+        buffersUsed = 0
+    }
+
+    /// Lets go of the view while the thread has nothing to do, so that an idle thread does not keep old tables alive.
+    package func rest() {
+        if store.generation != generation { renew() }
+    }
 
     /// The newest visible put of `key` (also when its expiry has passed), nil when there is none or it was deleted. The
     /// entry is valid until the next `find`; its views until `end`.
     package func find(_ key: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
         if let batch, !batch.isEmpty, let own = batch.lookUp(key) { return findOwn(own, batch) }
         let maxSequence = visible
+        let view = self.view
         let count = view.memoryCount
         let tables = view.memory
         var i = 0
         while i < count {
-            let record = tables[i]._withUnsafeGuaranteedRef { $0.find(key, maxSequence: maxSequence) }
-            if let record {
+            if let record = tables[i]._withUnsafeGuaranteedRef({ $0.find(key, maxSequence: maxSequence) }) {
                 if record.kind == .delete { return nil }
                 record.fill(slot)
                 return checked(key, maxSequence)
             }
             i &+= 1
+        }
+        if view.runCount == 0 { return nil }
+        return try findInRuns(view, key, maxSequence)
+    }
+
+    private func findInRuns(
+        _ view: View, _ key: ByteView, _ maxSequence: UInt64
+    ) throws(Interruption) -> UnsafePointer<Entry>? {
+        let hash = key.hash64
+        let count = view.runCount
+        let runs = view.runs
+        var i = 0
+        while i < count {
+            let result = runs[i]._withUnsafeGuaranteedRef {
+                $0.find(key, hash, maxSequence: maxSequence, slot, pins, mayBlock: mayBlock)
+            }
+            switch result {
+            case .absent: i &+= 1
+            case .found:
+                if slot.pointee.kind == .delete { return nil }
+                return checked(key, maxSequence)
+            case .wouldBlock: throw .wouldBlock
+            case .damaged: throw .damaged
+            case .readFailed: throw .readFailed
+            }
         }
         return nil
     }
@@ -80,8 +142,23 @@ package final class StoreReader {
     }
 
     /// The value of an entry that `find` or a cursor returned; valid until `end`.
+    @inline(__always)
     package func value(_ entry: UnsafePointer<Entry>) throws(Interruption) -> ByteView {
-        entry.pointee.value
+        if !entry.pointee.isSeparated { return entry.pointee.value }
+        return try separatedValue(entry)
+    }
+
+    @inline(never)
+    private func separatedValue(_ entry: UnsafePointer<Entry>) throws(Interruption) -> ByteView {
+        if buffersUsed == buffers.count {
+            let buffer = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
+            buffer.initialize(to: ByteBuffer())
+            buffers.append(buffer)
+        }
+        let buffer = buffers[buffersUsed]
+        buffersUsed += 1
+        return try store.log.readValue(
+            entry.pointee.pointer, key: entry.pointee.key, into: buffer, mayBlock: mayBlock)
     }
 
     /// A cursor over the live puts of `lower ..< upper` as of now, own batch included.

@@ -23,16 +23,20 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
     let active: MemoryTable
     /// Newest first.
     let sealed: [MemoryTable]
+    let root: Bucket
     let rangeTombstones: [RangeTombstone]
 
-    /// Roots of the sorted tables in reading order, so that a read touches no reference counts.
+    /// The tables in memory and the runs in reading order, so that a read touches no reference counts.
     let memory: UnsafeMutablePointer<Unmanaged<SortedTable>>
     let memoryCount: Int
+    let runs: UnsafeMutablePointer<Unmanaged<Run>>
+    let runCount: Int
     let hasRangeTombstones: Bool
 
-    init(active: MemoryTable, sealed: [MemoryTable], rangeTombstones: [RangeTombstone]) {
+    init(active: MemoryTable, sealed: [MemoryTable], root: Bucket, rangeTombstones: [RangeTombstone]) {
         self.active = active
         self.sealed = sealed
+        self.root = root
         self.rangeTombstones = rangeTombstones
         hasRangeTombstones = !rangeTombstones.isEmpty
         memoryCount = sealed.count + 1
@@ -41,16 +45,23 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
         for (i, table) in sealed.enumerated() {
             (memory + i + 1).initialize(to: Unmanaged.passUnretained(table.sorted))
         }
+        runCount = root.runs.count
+        runs = .allocate(capacity: max(1, runCount))
+        for (i, run) in root.runs.enumerated() { (runs + i).initialize(to: Unmanaged.passUnretained(run)) }
     }
 
-    deinit { memory.deallocate() }
+    deinit {
+        memory.deallocate()
+        runs.deallocate()
+    }
 
-    /// One cursor for each sorted table and run, in reading order.
-    func cursors(maxSequence: UInt64, mayBlock: Bool) -> [EntryCursor] {
+    /// One cursor for each sorted table and run, in reading order. `pins` must outlive them.
+    func cursors(maxSequence: UInt64, pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool) -> [EntryCursor] {
         var cursors: [EntryCursor] = [SortedTableCursor(active.sorted, maxSequence: maxSequence, allVersions: false)]
         for table in sealed {
             cursors.append(SortedTableCursor(table.sorted, maxSequence: maxSequence, allVersions: false))
         }
+        for run in root.runs { cursors.append(RunCursor(run, pins, access: .scan, mayBlock: mayBlock)) }
         return cursors
     }
 

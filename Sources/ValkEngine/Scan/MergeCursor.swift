@@ -7,7 +7,7 @@
 import ValkBase
 
 package final class MergeCursor: EntryCursor {
-    private let sources: [EntryCursor]
+    private var sources: [EntryCursor]
     private var at = -1
     private var forward = true
     /// The key at the cursor, kept for changes of direction (the sources' views move with them).
@@ -16,6 +16,12 @@ package final class MergeCursor: EntryCursor {
     package init(_ sources: [EntryCursor]) {
         self.sources = sources
         super.init()
+    }
+
+    /// Lets the sources go; the cursor is of no more use.
+    func clear() {
+        at = -1
+        sources = []
     }
 
     package override var isValid: Bool { at >= 0 }

@@ -21,7 +21,8 @@ package final class StoreCursor {
     /// The key at the cursor and, walking backward, its inline value.
     private var keyBytes = ByteBuffer()
     private var valueBytes = ByteBuffer()
-    private var fetched = ByteBuffer()
+    private let fetched: UnsafeMutablePointer<ByteBuffer>
+    private let pins: UnsafeMutablePointer<BlockPins>
     private let slot: UnsafeMutablePointer<Entry>
     private var mergeIsBefore = false
     package private(set) var isValid = false
@@ -34,7 +35,10 @@ package final class StoreCursor {
         self.view = view
         self.maxSequence = maxSequence
         self.mayBlock = mayBlock
-        var sources = view.cursors(maxSequence: maxSequence, mayBlock: mayBlock)
+        pins = BlockPins.make(store.cache)
+        fetched = .allocate(capacity: 1)
+        fetched.initialize(to: ByteBuffer())
+        var sources = view.cursors(maxSequence: maxSequence, pins: pins, mayBlock: mayBlock)
         if let batch, !batch.isEmpty {
             self.batch = batch
             sources.append(BatchCursor(batch, sequence: UInt64.max))
@@ -48,7 +52,13 @@ package final class StoreCursor {
         self.upper.append(upper)
     }
 
-    deinit { slot.deallocate() }
+    deinit {
+        merge.clear()
+        BlockPins.destroy(pins)
+        fetched.deinitialize(count: 1)
+        fetched.deallocate()
+        slot.deallocate()
+    }
 
     /// The key at the cursor; valid until it moves.
     package var key: ByteView { slot.pointee.key }
@@ -58,9 +68,8 @@ package final class StoreCursor {
     /// The value at the cursor; valid until it moves or the next call.
     package func value() throws(Interruption) -> ByteView {
         if !slot.pointee.isSeparated { return slot.pointee.value }
-        fetched.removeAll()
-        try store.readSeparated(slot.pointee.pointer, key: slot.pointee.key, into: &fetched, mayBlock: mayBlock)
-        return fetched.view
+        fetched.pointee.removeAll()
+        return try store.log.readValue(slot.pointee.pointer, key: slot.pointee.key, into: fetched, mayBlock: mayBlock)
     }
 
     package func seekToFirst() throws(Interruption) { try seek(lower.view) }

@@ -1,0 +1,388 @@
+// Plans and publishes: takes sealed tables to the root bucket, merges runs, makes every change durable, and hands readers a
+// new view. The only writer of structure.
+//
+// A change travels: a job writes and syncs new files -> the directory is synced -> one manifest edit is appended and synced
+// -> the new view is published -> files that were replaced are removed when the last view that shows them is gone.
+//
+// Threads: one for flushes, so that memory never waits behind a long merge, and one for merges. Locks, in order:
+// `flushGate` (a flush or a look at the counts in memory), `mergeGate` (a merge), `structure` (manifest and runs), the store's commit lock.
+
+import Synchronization
+import ValkBase
+import ValkDisk
+
+final class BucketController: FileNumbers, @unchecked Sendable {  // State behind the locks named above.
+    let disk: any Disk
+    let directory: String
+    let options: StoreOptions
+    let cache: BlockCache
+    let janitor: Janitor
+    private(set) unowned var store: Store
+    let segments: SegmentRegistry
+
+    let flushGate = Lock()
+    /// Held by a merge from beginning to end.
+    let mergeGate = Lock()
+    let structure = Lock()
+    private let manifest: ManifestWriter
+    private(set) var state: ManifestState
+    private var busyRuns: Set<UInt64> = []
+    /// Grows with every merge that is installed.
+    private(set) var mergeCount: UInt64 = 0
+    private let fileIds: Atomic<UInt64>
+    private let runIds: Atomic<UInt64>
+
+    private let flushBell = Bell()
+    private let mergeBell = Bell()
+    private let progressBell = Bell()
+    private let cancelled = Atomic<Bool>(false)
+    private var threads: [PThread] = []
+    private(set) var counters = BackgroundCounters()
+
+    init(
+        disk: any Disk, options: StoreOptions, cache: BlockCache, janitor: Janitor, segments: SegmentRegistry,
+        manifest: ManifestWriter, state: ManifestState, store: Store
+    ) {
+        self.disk = disk
+        self.options = options
+        directory = options.path
+        self.cache = cache
+        self.janitor = janitor
+        self.segments = segments
+        self.manifest = manifest
+        self.state = state
+        self.store = store
+        fileIds = Atomic(state.nextFileId)
+        runIds = Atomic(state.nextRunId)
+    }
+
+    func nextFileId() -> UInt64 { fileIds.wrappingAdd(1, ordering: .relaxed).oldValue }
+    private func nextRunId() -> UInt64 { runIds.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+    private var manager: BucketManager {
+        BucketManager(disk: disk, directory: directory, options: options, cache: cache, numbers: self) { [self] in
+            cancelled.load(ordering: .relaxed)
+        }
+    }
+
+    // MARK: Life
+
+    func start() {
+        threads.append(PThread(name: "valk-flush") { [self] in runFlushes() })
+        threads.append(PThread(name: "valk-merge") { [self] in runMerges() })
+    }
+
+    func close() {
+        cancelled.store(true, ordering: .relaxed)
+        flushBell.ring()
+        mergeBell.ring()
+        progressBell.ring()
+        for thread in threads { thread.join() }
+        threads = []
+        structure.withLock { manifest.close() }
+    }
+
+    private var isClosing: Bool { cancelled.load(ordering: .relaxed) }
+
+    /// A table was sealed. May be called under the commit lock.
+    func wakeFlush() { flushBell.ring() }
+
+    private func runFlushes() {
+        while true {
+            let token = flushBell.token
+            if isClosing { return }
+            guard store.oldestSealed() != nil else {
+                flushBell.wait(after: token, milliseconds: 1000)
+                store.sealIfOld()
+                continue
+            }
+            do {
+                try flushOldest()
+            } catch {
+                // Without room the table stays in memory and is tried again; writers are told.
+                if !store.backgroundFailed(error) { return }
+                pause()
+            }
+        }
+    }
+
+    private func runMerges() {
+        while true {
+            let token = mergeBell.token
+            if isClosing { return }
+            do {
+                if try !mergeOnce() { mergeBell.wait(after: token, milliseconds: 60_000) }
+            } catch {
+                if isClosing { return }
+                store.report(.mergeFailed(error))
+                pause()
+            }
+        }
+    }
+
+    /// Waits a second, or until something moves.
+    private func pause() { progressBell.wait(after: progressBell.token, milliseconds: 1000) }
+
+    // MARK: Flush
+
+    /// Flushes the oldest sealed table, if there is one. Blocking.
+    func flushOldest() throws(StoreError) {
+        try flushGate.withLock { () throws(StoreError) in
+            guard let table = store.oldestSealed() else { return }
+            let begin = Monotonic.nanoseconds()
+            // Pointers and the checkpoint may only be durable when the log before them is.
+            try store.syncLog(upTo: table.endPosition)
+            let tombstones = store.rangeTombstones.filter { $0.sequence <= table.lastSequence }
+            let result = try manager.flush(table, runId: nextRunId(), rangeTombstones: tombstones)
+            try syncTables(result)
+            try structure.withLock { () throws(StoreError) in
+                var items: [EditItem] = result.files.map { .addTable($0.record) }
+                items.append(
+                    .checkpoint(Checkpoint(position: table.endPosition, sequence: table.lastSequence)))
+                for (namespace, counts) in store.countsAfterFlush(of: table) {
+                    items.append(.counts(namespace, counts))
+                }
+                let known = Set(state.rangeTombstones.map(\.sequence))
+                for tombstone in tombstones
+                where !known.contains(tombstone.sequence) {
+                    items.append(.addRangeTombstone(tombstone))
+                }
+                try install(items, flushed: table, added: result.files, merged: [])
+            }
+            counters.flushes += 1
+            counters.flushNanoseconds += Monotonic.nanoseconds() - begin
+            counters.flushBytesWritten += UInt64(result.bytesWritten)
+        }
+        progressBell.ring()
+        mergeBell.ring()
+    }
+
+    private func syncTables(_ result: JobResult) throws(StoreError) {
+        guard !result.files.isEmpty else { return }
+        do { try disk.syncDirectory(directory + "/tables") } catch { throw StoreError(error) }
+    }
+
+    // MARK: Merge
+
+    private func pickMerge() -> Range<Int>? {
+        let picker = MergePicker(width: options.mergeWidth)
+        return picker.pick(store.root.runs.map(\.bytes))
+    }
+
+    /// Runs one merge if one is due. Blocking. Returns whether it did.
+    func mergeOnce() throws(StoreError) -> Bool {
+        mergeGate.lock()
+        defer { mergeGate.unlock() }
+        structure.lock()
+        let runs = store.root.runs
+        guard let range = pickMerge() else {
+            structure.unlock()
+            return false
+        }
+        let inputs = Array(runs[range])
+        let isBottom = range.upperBound == runs.count
+        busyRuns = Set(inputs.map(\.id))
+        structure.unlock()
+        defer { structure.withLock { busyRuns = [] } }
+        try mergeRuns(inputs, isBottom: isBottom)
+        return true
+    }
+
+    /// Merges everything into one run. Blocking; for tools and tests.
+    func mergeAll() throws(StoreError) {
+        mergeGate.lock()
+        defer { mergeGate.unlock() }
+        let runs = structure.withLock { () -> [Run] in
+            busyRuns = Set(store.root.runs.map(\.id))
+            return store.root.runs
+        }
+        defer { structure.withLock { busyRuns = [] } }
+        if runs.count > 1 || runs.contains(where: { $0.files.contains { $0.record.tombstones > 0 } }) {
+            try mergeRuns(runs, isBottom: true)
+        }
+    }
+
+    private func mergeRuns(_ inputs: [Run], isBottom: Bool) throws(StoreError) {
+        let begin = Monotonic.nanoseconds()
+        let resolvedBefore = store.resolutionCount
+        // Only what is durable may hide entries for good.
+        let tombstones = structure.withLock { state.rangeTombstones }
+        var result = try manager.merge(inputs, runId: nextRunId(), isBottom: isBottom, rangeTombstones: tombstones)
+        try syncTables(result)
+        try structure.withLock { () throws(StoreError) in
+            if store.resolutionCount != resolvedBefore {
+                // Somebody settled the counts of all runs meanwhile: what this merge found is in them already.
+                result.deltas = CountDeltas()
+                for i in result.files.indices { result.files[i].record.unknownPriors = 0 }
+            }
+            var items: [EditItem] = inputs.flatMap { $0.files.map { .removeTable($0.id) } }
+            items += result.files.map { .addTable($0.record) }
+            for (namespace, counts) in store.countsAfterMerge(result.deltas) {
+                items.append(.counts(namespace, counts))
+            }
+            try install(items, flushed: nil, added: result.files, merged: inputs, deltas: result.deltas)
+            mergeCount += 1
+        }
+        counters.merges += 1
+        counters.mergeNanoseconds += Monotonic.nanoseconds() - begin
+        counters.mergeBytesRead += UInt64(result.bytesRead)
+        counters.mergeBytesWritten += UInt64(result.bytesWritten)
+        counters.entriesDropped += UInt64(max(0, result.entriesRead - result.entriesWritten))
+    }
+
+    // MARK: Install (with `structure` held)
+
+    private func install(
+        _ items: [EditItem], flushed: MemoryTable?, added: [NewFile], merged: [Run],
+        deltas: CountDeltas = CountDeltas()
+    ) throws(StoreError) {
+        var items = items
+        items.append(.nextFileId(fileIds.load(ordering: .relaxed)))
+        items.append(.nextRunId(runIds.load(ordering: .relaxed)))
+        var next = state
+        if let fault = next.apply(VersionEdit(items: items)) {
+            preconditionFailure("an edit does not fit the state it was made for: \(fault)")
+        }
+        // Files that a durable range deletion covers whole are dropped without reading them.
+        let busy = busyRuns.subtracting(merged.map(\.id))
+        var dropped: [UInt64] = []
+        for (id, table) in next.tables where !busy.contains(table.runId) {
+            if next.rangeTombstones.contains(where: { $0.coversAll(of: table) }) { dropped.append(id) }
+        }
+        var forgotten: [UInt32] = []
+        var more: [EditItem] = dropped.sorted().map { .removeTable($0) }
+        for id in dropped { next.tables[id] = nil }
+        for tombstone in next.rangeTombstones
+        where tombstone.sequence <= next.checkpoint.sequence
+            && !next.tables.values.contains(where: { tombstone.mayHide(in: $0) })
+        {
+            more.append(.removeRangeTombstone(tombstone.sequence))
+        }
+        for case .removeRangeTombstone(let sequence) in more {
+            next.rangeTombstones.removeAll { $0.sequence == sequence }
+        }
+        // Namespaces that were deleted whole are gone for good, and so are their counts.
+        for tombstone in state.rangeTombstones where !next.rangeTombstones.contains(tombstone) {
+            guard let namespace = tombstone.wholeNamespace, options.countsNamespaces else { continue }
+            more.append(.counts(namespace, NamespaceCounts()))
+            next.counts[namespace] = nil
+            forgotten.append(namespace)
+        }
+        items += more
+        do {
+            try manifest.append(VersionEdit(items: items), state: state)
+        } catch {
+            store.stopWrites(error)
+            throw error
+        }
+        let old = state
+        state = next
+
+        let mergedIds = Set(merged.map(\.id))
+        let droppedIds = Set(dropped)
+        var runs: [Run] = []
+        let newFiles = added.filter { !droppedIds.contains($0.record.fileId) }
+        let newRun = newFiles.isEmpty ? nil : try openRun(newFiles)
+        if flushed != nil, let newRun { runs.append(newRun) }
+        var placed = flushed != nil
+        for run in store.root.runs {
+            if mergedIds.contains(run.id) {
+                if !placed, let newRun { runs.append(newRun) }
+                placed = true
+                continue
+            }
+            let kept = run.files.filter { !droppedIds.contains($0.id) }
+            if kept.count == run.files.count {
+                runs.append(run)
+            } else if !kept.isEmpty {
+                runs.append(Run(id: run.id, files: kept))
+            }
+        }
+        for run in store.root.runs {
+            for file in run.files where mergedIds.contains(run.id) || droppedIds.contains(file.id) {
+                file.markObsolete()
+            }
+        }
+        for id in droppedIds where added.contains(where: { $0.record.fileId == id }) {
+            janitor.remove(BucketManager.path(directory, id))
+        }
+        let gone = Set(old.rangeTombstones.map(\.sequence)).subtracting(next.rangeTombstones.map(\.sequence))
+        store.publish(
+            root: Bucket(id: Bucket.rootId, runs: runs), flushed: flushed, deltas: deltas, removedTombstones: gone,
+            forgottenNamespaces: forgotten)
+    }
+
+    private func openRun(_ files: [NewFile]) throws(StoreError) -> Run {
+        var opened: [TableFile] = []
+        for file in files { opened.append(try openFile(file.record, file.finished)) }
+        return Run(id: files[0].record.runId, files: opened)
+    }
+
+    private func openFile(_ record: TableRecordItem, _ finished: FinishedTable?) throws(StoreError) -> TableFile {
+        try TableFile.open(
+            record, disk: disk, directory: directory, cache: cache, segments: segments, janitor: janitor, warm: finished
+        )
+    }
+
+    /// Marks runs as resolved, durably. With `structure` held by the caller.
+    func markResolved(_ runs: [Run], counts: [(UInt32, NamespaceCounts)]) throws(StoreError) {
+        var items: [EditItem] = counts.map { .counts($0.0, $0.1) }
+        for run in runs {
+            for file in run.files where state.tables[file.id] != nil && !file.countsResolved {
+                items.append(.resolveTable(file.id))
+            }
+        }
+        do { try manifest.append(VersionEdit(items: items), state: state) } catch {
+            store.stopWrites(error)
+            throw error
+        }
+        if let fault = state.apply(VersionEdit(items: items)) { preconditionFailure(fault) }
+        for run in runs { for file in run.files { file.markResolved() } }
+    }
+
+    // MARK: Waiting
+
+    /// Until fewer than `limit` sealed tables wait for their flush, or the store stops. Blocking; no locks held.
+    func waitForFlush(below limit: Int) {
+        while !isClosing {
+            let token = progressBell.token
+            if store.sealedCount < limit || !store.canFlush { return }
+            progressBell.wait(after: token, milliseconds: 1000)
+        }
+    }
+}
+
+/// What the background did since the start. Written by its threads, read for INFO: values may be a moment old.
+package struct BackgroundCounters: Sendable {
+    package var flushes: UInt64 = 0
+    package var flushNanoseconds: UInt64 = 0
+    package var flushBytesWritten: UInt64 = 0
+    package var merges: UInt64 = 0
+    package var mergeNanoseconds: UInt64 = 0
+    package var mergeBytesRead: UInt64 = 0
+    package var mergeBytesWritten: UInt64 = 0
+    package var entriesDropped: UInt64 = 0
+}
+
+extension RangeTombstone {
+    /// The namespace whose keys this deletes, all of them and nothing else; nil for other ranges.
+    var wholeNamespace: UInt32? {
+        guard lower.count == 4, upper.count == 4 else { return nil }
+        let first = lower.withView { $0.base.bigEndian(0, UInt32.self) }
+        let next = upper.withView { $0.base.bigEndian(0, UInt32.self) }
+        return next == first &+ 1 ? first : nil
+    }
+
+    /// Whether nothing in the table outlives this range deletion.
+    func coversAll(of table: TableRecordItem) -> Bool {
+        table.sequenceMax < sequence && table.smallest.withView { covers($0) } && table.largest.withView { covers($0) }
+    }
+
+    /// Whether the table may hold entries that this range deletion hides.
+    func mayHide(in table: TableRecordItem) -> Bool {
+        if table.sequenceMin >= sequence { return false }
+        let startsAfter = table.smallest.withView { s in upper.withView { s.compare($0) >= 0 } }
+        let endsBefore = table.largest.withView { l in lower.withView { l.compare($0) < 0 } }
+        return !startsAfter && !endsBefore
+    }
+}

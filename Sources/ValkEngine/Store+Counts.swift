@@ -1,0 +1,145 @@
+// Exact numbers of keys. `counts` is quick and says how much is not known; `resolveCounts` looks at what is not.
+
+import CValk
+import Synchronization
+import ValkBase
+
+extension Store {
+    var resolutionCount: UInt64 { resolutions.load(ordering: .acquiring) }
+
+    /// Keys of a namespace; not exact while `unknown` is not 0. Any thread, quick.
+    package func counts(namespace: UInt32) -> NamespaceCounts {
+        commitLock.withLock {
+            var sum = baseCounts.counts(namespace)
+            sum += view.active.deltas.counts(namespace)
+            for table in view.sealed { sum += table.deltas.counts(namespace) }
+            return sum
+        }
+    }
+
+    /// Looks at all blind writes, so that `counts` is exact for a moment after the call began. Waits for the disk. O(blind
+    /// writes since the last call), each a look at what lies below.
+    package func resolveCounts() throws(StoreError) {
+        try resolveLock.withLock { () throws(StoreError) in
+            try resolveMemory()
+            for attempt in 0... {
+                // A merge that ends meanwhile has changed the runs: look again; wait for it at the third time.
+                if try resolveRuns(waitsForMerges: attempt >= 2) { return }
+            }
+        }
+    }
+
+    /// Versions in memory whose prior is open.
+    private func resolveMemory() throws(StoreError) {
+        try controller.flushGate.withLock { () throws(StoreError) in
+            let reader = StoreReader(self, mayBlock: true)
+            reader.begin()
+            defer { reader.end() }
+            let (view, _) = currentView()
+            let tables = [view.active] + view.sealed
+            for (i, table) in tables.enumerated() {
+                let hasOpen = commitLock.withLock { table.deltas.items.contains { $0.counts.unknown != 0 } }
+                if !hasOpen { continue }
+                let below = BelowReader(view: view, memory: Array(tables[(i + 1)...]), fromRun: 0, store: self)
+                let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max, allVersions: true)
+                cursor.seekToFirst()
+                var found: [(TableRecord, (kind: EntryKind, expires: Bool)?)] = []
+                while cursor.isValid {
+                    let entry = cursor.entry
+                    if entry.flags.contains(.priorUnknown), CountedKey.namespace(entry.key) != nil,
+                        let record = cursor.openRecord
+                    {
+                        found.append((record, try below.prior(entry.key)))
+                    }
+                    cursor.next()
+                }
+                commitLock.withLock {
+                    for (record, prior) in found {
+                        guard let namespace = CountedKey.namespace(record.key) else { continue }
+                        record.clearPriorUnknown()
+                        table.deltas.resolve(namespace, prior: prior)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Entries in runs whose prior is open. False when the runs changed meanwhile and nothing was settled.
+    private func resolveRuns(waitsForMerges: Bool) throws(StoreError) -> Bool {
+        if waitsForMerges { controller.mergeGate.lock() }
+        defer { if waitsForMerges { controller.mergeGate.unlock() } }
+        // The count before the view: a merge in between is then seen as one that came later.
+        let mergesBefore = controller.structure.withLock { controller.mergeCount }
+        let (view, _) = currentView()
+        let runs = view.root.runs
+        guard runs.contains(where: { $0.unknownPriors > 0 }) else { return true }
+        var deltas = CountDeltas()
+        let pins = BlockPins.make(cache)
+        defer { BlockPins.destroy(pins) }
+        for (i, run) in runs.enumerated() where run.unknownPriors > 0 {
+            let below = BelowReader(view: view, memory: [], fromRun: i + 1, store: self)
+            let cursor = RunCursor(run, pins, access: .scan, mayBlock: true)
+            do {
+                try cursor.seekToFirst()
+                while cursor.isValid {
+                    let entry = cursor.entry
+                    if entry.flags.contains(.priorUnknown), let namespace = CountedKey.namespace(entry.key) {
+                        deltas.resolve(namespace, prior: try below.prior(entry.key))
+                    }
+                    try cursor.next()
+                }
+            } catch let error as StoreError {
+                throw error
+            } catch {
+                throw StoreError(.corruption, "a table could not be read while counting (\(error))")
+            }
+            pins.pointee.releaseAll()
+        }
+        return try controller.structure.withLock { () throws(StoreError) in
+            guard controller.mergeCount == mergesBefore else { return false }
+            resolutions.wrappingAdd(1, ordering: .releasing)
+            try controller.markResolved(runs, counts: countsAfterMerge(deltas))
+            addToBase(deltas)
+            return true
+        }
+    }
+}
+
+/// Looks up what lies below a table or run.
+private struct BelowReader {
+    let view: View
+    let memory: [MemoryTable]
+    let fromRun: Int
+    let store: Store
+
+    /// The newest version below, nil when there is none (or a range deletion hides it).
+    func prior(_ key: ByteView) throws(StoreError) -> (kind: EntryKind, expires: Bool)? {
+        for table in memory {
+            if let record = table.sorted.find(key, maxSequence: UInt64.max) {
+                return visible(key, record.sequence, record.kind, record.expireAt)
+            }
+        }
+        let pins = BlockPins.make(store.cache)
+        defer { BlockPins.destroy(pins) }
+        var entry = Entry()
+        let hash = key.hash64
+        for run in view.root.runs[fromRun...] {
+            switch run.find(key, hash, maxSequence: UInt64.max, &entry, pins, mayBlock: true) {
+            case .found: return visible(key, entry.sequence, entry.kind, entry.expireAt)
+            case .absent: continue
+            case .wouldBlock, .damaged, .readFailed:
+                throw StoreError(.corruption, "a table could not be read while counting")
+            }
+        }
+        return nil
+    }
+
+    private func visible(
+        _ key: ByteView, _ sequence: UInt64, _ kind: EntryKind, _ expireAt: UInt64
+    ) -> (kind: EntryKind, expires: Bool)? {
+        if view.hasRangeTombstones && view.isRangeDeleted(key, sequence: sequence, maxSequence: UInt64.max) {
+            return nil
+        }
+        return (kind, expireAt != 0)
+    }
+}

@@ -1,0 +1,241 @@
+// Opening a store: lock the directory, read the manifest, open the tables, replay the log, and go on in a new segment.
+//
+// Order of what is written, so that a crash at any point leaves a store that opens: directories and LOCK; for a new store a
+// manifest and CURRENT before the first segment; for an old one nothing at all until the log has been read, then a fresh
+// manifest that says the same as the old one. Orphan files are removed last.
+
+import CValk
+import ValkBase
+import ValkDisk
+
+/// Everything that `Store` is built from.
+struct OpenedParts {
+    let options: StoreOptions
+    let disk: any Disk
+    let pool: ChunkPool
+    let log: ValueLog
+    let cache: BlockCache
+    let janitor: Janitor
+    let segments: SegmentRegistry
+    let report: @Sendable (StoreEvent) -> Void
+    let lockFile: any DiskLock
+    let recovery: RecoveryReport
+    let manifest: ManifestWriter
+    let state: ManifestState
+    let view: View
+    let lastSequence: UInt64
+    let baseCounts: CountDeltas
+}
+
+extension Store {
+    /// Opens the store in `options.path`, or makes a new one there. Throws `.inUse` when another process has it,
+    /// `.corruption` with file and offset, `.newerFormat`, `.disk`. `report` hears of faults from then on.
+    package static func open(
+        _ options: StoreOptions, disk: any Disk, report: @escaping @Sendable (StoreEvent) -> Void = { _ in }
+    ) throws(StoreError) -> Store {
+        let begin = Monotonic.nanoseconds()
+        try check(options)
+        let directory = options.path
+        let lockFile: any DiskLock
+        do {
+            try disk.createDirectory(directory)
+            lockFile = try disk.lock(directory + "/LOCK")
+            try disk.createDirectory(directory + "/tables")
+            try disk.createDirectory(directory + "/log")
+            try disk.syncDirectory(directory)
+        } catch {
+            throw StoreError(error)
+        }
+        do throws(StoreError) {
+            let opener = Opener(options: options, disk: disk, report: report)
+            let store = Store(try opener.open(lockFile, begin))
+            store.controller.start()
+            if store.sealedCount > 0 { store.controller.wakeFlush() }
+            return store
+        } catch {
+            lockFile.release()
+            throw error
+        }
+    }
+
+    private static func check(_ options: StoreOptions) throws(StoreError) {
+        func require(_ holds: Bool, _ what: String) throws(StoreError) {
+            if !holds { throw StoreError(.invalid, "\(what) is out of range") }
+        }
+        try require(options.tableBytes >= 1 << 12 && options.tableBytes <= 1 << 30, "table size")
+        try require(options.segmentBytes >= 64 << 10 && options.segmentBytes <= 1 << 30, "segment size")
+        try require(options.blockBytes >= 64 && options.blockBytes <= 1 << 20, "block size")
+        try require(options.mergeWidth >= 2 && options.mergeWidth <= 16, "merge width")
+        try require(options.valueSeparationThreshold >= 16, "value separation threshold")
+        try require(options.filterBitsPerKey >= 0 && options.filterBitsPerKey <= 32, "filter bits per key")
+    }
+}
+
+private struct Opener {
+    let options: StoreOptions
+    let disk: any Disk
+    let report: @Sendable (StoreEvent) -> Void
+
+    func open(_ lockFile: any DiskLock, _ begin: UInt64) throws(StoreError) -> OpenedParts {
+        let directory = options.path
+        var recovery = RecoveryReport()
+        let loaded = try ManifestReader.load(disk, directory)
+        var state = ManifestState()
+        if let loaded {
+            state = loaded.state
+            recovery.manifestTornBytes = loaded.tornBytes
+            guard state.identity.countsNamespaces == options.countsNamespaces else {
+                throw StoreError(
+                    .invalid,
+                    "the store was made \(state.identity.countsNamespaces ? "by the server" : "by a library")"
+                        + " and cannot be opened as the other", path: directory)
+            }
+        } else {
+            recovery.isNew = true
+            let id = StoreId.random()
+            state.identity = StoreIdentity(
+                idHigh: id.high, idLow: id.low, fanOut: 8, countsNamespaces: options.countsNamespaces)
+            let leftovers = try LogReplay.segments(disk: disk, directory: directory + "/log")
+            guard leftovers.isEmpty else {
+                throw StoreError(.corruption, "there is a log but no CURRENT manifest", path: directory)
+            }
+        }
+        let storeId = StoreId(high: state.identity.idHigh, low: state.identity.idLow)
+        let pool = ChunkPool(idleChunksMax: 2 * options.tableBytes / ChunkPool.chunkBytes + 4)
+        let cacheBytes = max(options.memoryBytes - 2 * options.tableBytes, options.memoryBytes / 4, 4 << 20)
+        let cache = BlockCache(budgetBytes: cacheBytes)
+        let janitor = Janitor(disk: disk, usesThread: true)
+        let segments = SegmentRegistry(janitor: janitor)
+        do throws(StoreError) {
+            let runs = try openRuns(state, cache, segments, janitor)
+            recovery.tables = state.tables.count
+
+            let replayed = MemoryTable(pool: pool, startPosition: state.checkpoint.position)
+            var tombstones = state.rangeTombstones
+            let replay = try replayLog(into: replayed, &tombstones, storeId, state.checkpoint)
+            recovery.replayedRecords = replay.records
+            recovery.replayedBytes = replay.bytes
+            recovery.tornTail = replay.tornTail?.description
+            for segment in replay.resume.segments where segment.number >= state.checkpoint.position.segment {
+                replayed.segmentHolds.append(segments.hold(segment.number))
+            }
+
+            let manifest = try ManifestWriter(disk, directory, number: (loaded?.number ?? 0) + 1, state: state)
+            let log = try openLog(storeId, replay.resume)
+            janitor.start { [log] segment in log.retire(segment) }
+            recovery.orphansRemoved = removeOrphans(state, manifest.number)
+            for segment in replay.resume.segments where !segments.isHeld(segment.number) { log.retire(segment.number) }
+
+            let lastSequence = max(replay.lastSequence, state.checkpoint.sequence)
+            var active = replayed
+            var sealed: [MemoryTable] = []
+            if replayed.sorted.usedBytes > options.tableBytes / 2 {
+                replayed.endPosition = log.replayPosition
+                replayed.lastSequence = lastSequence
+                sealed = [replayed]
+                active = MemoryTable(pool: pool, startPosition: log.replayPosition)
+                active.segmentHolds = [segments.hold(log.replayPosition.segment)]
+            }
+            var base = CountDeltas()
+            for (namespace, counts) in state.counts { base.withCounts(namespace) { $0 = counts } }
+            recovery.milliseconds = Double(Monotonic.nanoseconds() - begin) / 1e6
+            return OpenedParts(
+                options: options, disk: disk, pool: pool, log: log, cache: cache, janitor: janitor, segments: segments,
+                report: report, lockFile: lockFile, recovery: recovery, manifest: manifest, state: state,
+                view: View(
+                    active: active, sealed: sealed, root: Bucket(id: Bucket.rootId, runs: runs),
+                    rangeTombstones: tombstones),
+                lastSequence: lastSequence, baseCounts: base)
+        } catch {
+            janitor.close()
+            throw error
+        }
+    }
+
+    private func openRuns(
+        _ state: ManifestState, _ cache: BlockCache, _ segments: SegmentRegistry, _ janitor: Janitor
+    ) throws(StoreError) -> [Run] {
+        var files: [UInt64: [TableFile]] = [:]
+        for record in state.tables.values.sorted(by: { $0.fileId < $1.fileId }) {
+            let file = try TableFile.open(
+                record, disk: disk, directory: options.path, cache: cache, segments: segments, janitor: janitor)
+            files[record.runId, default: []].append(file)
+        }
+        let runs = files.map { id, files in
+            Run(
+                id: id,
+                files: files.sorted { a, b in
+                    a.record.smallest.withView { x in b.record.smallest.withView { x.compare($0) < 0 } }
+                })
+        }
+        return runs.sorted { $0.sequences.upperBound > $1.sequences.upperBound }
+    }
+
+    private func replayLog(
+        into table: MemoryTable, _ tombstones: inout [RangeTombstone], _ storeId: StoreId, _ checkpoint: Checkpoint
+    ) throws(StoreError) -> LogReplay.Report {
+        var found = tombstones
+        let counting = options.countsNamespaces
+        let root = Bucket(id: Bucket.rootId, runs: [])
+        var view = View(active: table, sealed: [], root: root, rangeTombstones: found)
+        let result = try LogReplay.run(
+            disk: disk, directory: options.path + "/log", storeId: storeId, from: checkpoint.position,
+            after: checkpoint.sequence
+        ) { (record: LogRecord) throws(StoreError) in
+            if record.type == .deleteRange {
+                found.append(
+                    RangeTombstone(lower: record.key.array, upper: record.value.array, sequence: record.sequence))
+                view = View(active: table, sealed: [], root: root, rangeTombstones: found)
+                return
+            }
+            let kind: EntryKind = record.type == .put ? .put : .delete
+            var flags = record.flags
+            if record.pointer != nil { flags.insert(.separated) } else { flags.remove(.separated) }
+            let older = table.sorted.insert(
+                key: record.key, sequence: record.sequence, kind: kind, flags: flags, tag: record.tag,
+                expireAt: record.expireAt, value: record.value, pointer: record.pointer ?? .none)
+            if counting { table.count(record.key, kind, flags, record.expireAt, older, in: view) }
+        }
+        if table.sorted.entryCount > 0 { table.firstWriteTime = Monotonic.nanoseconds() }
+        table.logBytes = result.bytes
+        tombstones = found
+        return result
+    }
+
+    private func openLog(_ storeId: StoreId, _ resume: LogResume) throws(StoreError) -> ValueLog {
+        var logOptions = LogOptions()
+        logOptions.segmentBytes = options.segmentBytes
+        logOptions.policy = options.syncPolicy
+        return try ValueLog(
+            disk: disk, directory: options.path + "/log", storeId: storeId, options: logOptions, resume: resume,
+            report: { [report] event in report(.log(event)) })
+    }
+
+    /// Removes files that no manifest names: left by jobs that a crash cut short. Returns how many.
+    private func removeOrphans(_ state: ManifestState, _ manifestNumber: UInt64) -> Int {
+        var removed = 0
+        func remove(_ path: String) {
+            do {
+                try disk.remove(path)
+                removed += 1
+            } catch {
+                report(.log(.note(StoreError(error))))
+            }
+        }
+        do {
+            for name in try disk.list(options.path + "/tables") {
+                let path = options.path + "/tables/" + name
+                let isNamed = state.tables.keys.contains { BucketManager.path(options.path, $0) == path }
+                if !isNamed { remove(path) }
+            }
+            for name in try disk.list(options.path) {
+                if let number = ManifestFormat.number(of: name), number != manifestNumber {
+                    remove(options.path + "/" + name)
+                }
+            }
+        } catch {
+            report(.log(.note(StoreError(error))))
+        }
+        return removed
+    }
+}
