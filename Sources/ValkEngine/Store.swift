@@ -123,14 +123,22 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
         nextSequence = sequence
         visibleAtomic.store(sequence &- 1, ordering: .releasing)
         table.logBytes &+= bytes
-        if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= options.replayBytesMax || wantsSeal {
+        if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= options.replayBytesMax
+            || (wantsSeal && isWorthSealing)
+        {
             seal()
         }
         commitLock.unlock()
         return position
     }
 
+    /// A range was deleted: a flush gives its space back.
     private var wantsSeal = false
+
+    /// Not for every range deletion of a nearly empty store: a flush costs two syncs.
+    private var isWorthSealing: Bool {
+        !view.root.runs.isEmpty || view.active.sorted.usedBytes > 1 << 20 || view.rangeTombstones.count > 32
+    }
 
     /// With the commit lock held; gives it up while it waits.
     private func admit(_ bytes: Int, _ onlyDeletes: Bool, _ mayBlock: Bool) throws(Interruption) {
@@ -216,6 +224,9 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
     package func waitForLog(_ position: LogPosition) throws(Interruption) { try log.waitUntilAcknowledged(position) }
 
     package var acknowledgedPosition: LogPosition { log.acknowledged }
+
+    /// The log takes nothing any more; `acknowledgedPosition` stands still.
+    package var logHasStopped: Bool { log.isStopped.load(ordering: .acquiring) }
 
     /// `wake` is called on a background thread whenever `acknowledgedPosition` has advanced or writing has stopped. It must
     /// be quick and must not call the store.

@@ -108,7 +108,7 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
         var counts = store.counts(namespace: namespace)
         if counts.unknown == 0 { return counts }
         do throws(StoreError) {
-            try store.resolveCounts(namespace: namespace)
+            try store.resolveCounts()
         } catch {
             throw error.kind == .corruption ? .damaged : .readFailed
         }

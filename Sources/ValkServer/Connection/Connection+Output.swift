@@ -124,6 +124,7 @@ extension EventLoop {
             awaitsLog.store(false, ordering: .relaxed)
             return
         }
+        let hasStopped = server.store.logHasStopped
         let reached = server.store.acknowledgedPosition.rawValue
         var i = 0
         while i < hot.pointee.held.count {
@@ -136,6 +137,8 @@ extension EventLoop {
                 s.pointee.heldFirst = s.pointee.heldLast
                 s.pointee.heldLast = HeldMark()
             }
+            // What will never be acknowledged is not answered: the client must take its writes for lost.
+            if hasStopped && s.pointee.heldFirst.position > 0 && s.pointee.phase != .closed { close(connection) }
             if s.pointee.heldFirst.position == 0 || s.pointee.phase == .closed {
                 s.pointee.flags.remove(.held)
                 hot.pointee.held[i] = hot.pointee.held[hot.pointee.held.count - 1]

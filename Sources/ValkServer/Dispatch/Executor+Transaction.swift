@@ -70,7 +70,9 @@ extension Executor {
             if try isUntouched(transaction) {
                 ReplyWriter(out: out, version: s.pointee.version).array(transaction.count)
                 for i in 0..<transaction.count { try runOne(connection, s, transaction, i, out) }
-                if !context.keys.batch.isEmpty { position = try server.store.commit(context.keys.batch).rawValue }
+                if !context.keys.batch.isEmpty {
+                position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+            }
             } else {
                 ReplyWriter(out: out, version: s.pointee.version).nullArray()
             }

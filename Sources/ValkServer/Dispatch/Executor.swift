@@ -264,7 +264,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             } else {
                 try hosted[Int(entries[index].hostedID)](connection, context)
             }
-            if !context.keys.batch.isEmpty { position = try server.store.commit(context.keys.batch).rawValue }
+            if !context.keys.batch.isEmpty {
+                position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+            }
             context.finished()
         } catch {
             out.pointee.truncate(before)
