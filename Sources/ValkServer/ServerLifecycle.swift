@@ -7,8 +7,6 @@ import Glibc
 import Logging
 import Synchronization
 import ValkBase
-import ValkCommands
-import ValkData
 import ValkDisk
 import ValkEngine
 
@@ -85,7 +83,7 @@ package struct ServerLifecycle {
     private func serve(_ store: Store) -> Int32 {
         let server: Server
         do throws(Interruption) {
-            server = try assemble(store)
+            server = try ServerAssembly.make(config, log, store, stopRequest: Signals.requestEnd)
         } catch {
             return fail("the keyspace cannot be read: \(error)")
         }
@@ -94,7 +92,6 @@ package struct ServerLifecycle {
         } catch {
             return fail("\(error)")
         }
-        SettingsWiring(config).wireListening(server)
         let pidfile = writePidFile()
         for address in listeningAddresses(server) { log.notice("Ready to accept connections on \(address)") }
         let received = Signals.waitForEnd()
@@ -105,28 +102,6 @@ package struct ServerLifecycle {
         server.stop()
         if let pidfile { unlink(pidfile) }
         return ExitStatus.success
-    }
-
-    private func assemble(_ store: Store) throws(Interruption) -> Server {
-        let slowLog = SlowLog()
-        let settings = LiveSettings()
-        let wiring = SettingsWiring(config)
-        wiring.wire(settings, store, log, slowLog)
-        let keyspace = try Keyspace(store, databaseCount: config.integer("databases"))
-        let administration = Administration(
-            config: config, log: log, slowLog: slowLog, stopRequest: Signals.requestEnd)
-        var hosted = HostedCommands()
-        let commands = administration.attach(administration.handlers(), to: CommandSpecs.all, into: &hosted)
-        let server = Server(
-            options: wiring.serverOptions(), settings: settings, store: store, keyspace: keyspace,
-            commands: commands, hosted: hosted, logger: log.logger("valk"))
-        server.slowCommandSink = { connection, _, arguments, nanoseconds in
-            slowLog.record(
-                arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,
-                address: connection.address, clientName: connection.name)
-        }
-        server.cronHook = { [unowned server] now in administration.sample(server, now: now) }
-        return server
     }
 
     // MARK: Start and end

@@ -162,8 +162,8 @@ package enum ConfigSchema {
                 help: "Kept for Redis' files; the log is always on, whatever is said here."),
             ConfigDirective(
                 "maxmemory", .memory(upToLong), "0", unit: "bytes",
-                help: "When tables and caches hold more than this, writes are refused; 0 never. Data lives on disk "
-                    + "and is not counted: use memory for the budget."),
+                help: "Kept for Redis' files; data lives on disk, nothing is refused or evicted for it. The budget is "
+                    + "memory."),
             ConfigDirective(
                 "maxmemory-policy",
                 .choice([

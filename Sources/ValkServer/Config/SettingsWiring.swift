@@ -79,7 +79,7 @@ package struct SettingsWiring {
 
     /// Lets `bind` and `port` move the server while it serves.
     package func wireListening(_ server: Server) {
-        config.onChange("port") { [config] value throws(ConfigValueError) in
+        config.onChange("port") { [config, unowned server] value throws(ConfigValueError) in
             do throws(ListenError) {
                 try server.listen(on: config.words("bind"), port: value.number == 0 ? nil : Int(value.number))
             } catch {
@@ -87,7 +87,7 @@ package struct SettingsWiring {
                 throw ConfigValueError("Unable to listen on this port. Check server logs.")
             }
         }
-        config.onChange("bind") { [config] value throws(ConfigValueError) in
+        config.onChange("bind") { [config, unowned server] value throws(ConfigValueError) in
             let port = config.integer("port")
             do throws(ListenError) {
                 try server.listen(on: value.words, port: port == 0 ? nil : port)

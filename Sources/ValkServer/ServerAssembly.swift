@@ -1,0 +1,36 @@
+// The server put together from settings, log and an open store: every command, every hook, every live setting.
+
+import Logging
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+
+package enum ServerAssembly {
+    /// A server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's, who closes
+    /// it after the server's `stop`. `options` are those of the settings unless given.
+    package static func make(
+        _ config: ConfigStore, _ log: ServerLog, _ store: Store, options: ServerOptions? = nil,
+        stopRequest: @escaping @Sendable () -> Void
+    ) throws(Interruption) -> Server {
+        let slowLog = SlowLog()
+        let settings = LiveSettings()
+        let wiring = SettingsWiring(config)
+        wiring.wire(settings, store, log, slowLog)
+        let keyspace = try Keyspace(store, databaseCount: config.integer("databases"))
+        let administration = Administration(config: config, log: log, slowLog: slowLog, stopRequest: stopRequest)
+        var hosted = HostedCommands()
+        let commands = administration.attach(administration.handlers(), to: CommandSpecs.all, into: &hosted)
+        let server = Server(
+            options: options ?? wiring.serverOptions(), settings: settings, store: store, keyspace: keyspace,
+            commands: commands, hosted: hosted, logger: log.logger("valk"))
+        wiring.wireListening(server)
+        server.slowCommandSink = { connection, _, arguments, nanoseconds in
+            slowLog.record(
+                arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,
+                address: connection.address, clientName: connection.name)
+        }
+        server.cronHook = { [unowned server] now in administration.sample(server, now: now) }
+        return server
+    }
+}
