@@ -63,11 +63,11 @@ package struct ServerLifecycle {
         let store: Store
         do throws(StoreError) {
             let options = SettingsWiring(config).storeOptions(path: TextFile.currentDirectory())
-            store = try Store.open(options, disk: PosixDisk())
+            store = try Store.open(options, disk: PosixDisk(), report: StoreEventLog.receiver(log))
         } catch {
             return fail("cannot open the data in \(TextFile.currentDirectory()): \(error)")
         }
-        log.notice("Recovery: done")
+        log.notice("Recovery: \(store.recoveryReport.text)")
         let status = serve(store)
         do throws(StoreError) {
             try store.close()

@@ -98,7 +98,7 @@ final class Harness {
         do {
             if !context.batch.isEmpty {
                 let position = try store.commit(context.batch)
-                _ = store.flushLog(position)
+                _ = try store.flushLog(position)
             }
             context.finished()
             if context.keys.hasNoted {

@@ -96,7 +96,7 @@ package enum ConfigSchema {
                 "table-memory", .memory(sizeMin...Int64(1) << 32), "32mb", .fixed, unit: "bytes",
                 help: "Size at which the table that takes new writes is sealed and flushed."),
             ConfigDirective(
-                "value-separation-threshold", .memory(64...1 << 24), "1kb", .fixed, unit: "bytes",
+                "value-separation-threshold", .memory(64...1 << 24), "1kb", unit: "bytes",
                 help: "Values of this size and above stay in the log; smaller ones move into the sorted files."),
             ConfigDirective(
                 "segment-size", .memory(sizeMin...1 << 30), "64mb", .fixed, unit: "bytes",

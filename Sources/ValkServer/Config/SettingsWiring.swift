@@ -64,6 +64,8 @@ package struct SettingsWiring {
             settings.slowlogThresholdMicroseconds.store(Int($0.number), ordering: .relaxed)
         }
         follow("slowlog-max-len") { slowLog.lengthMax = Int($0.number) }
+        follow("appendfsync") { store.setSyncPolicy(SettingsWiring.policy($0)) }
+        follow("value-separation-threshold") { store.setValueSeparationThreshold(Int($0.number)) }
         follow("loglevel") { log.level = ServerLog.Level(rawValue: Int($0.number)) ?? .notice }
         follow("client-output-buffer-limit") { value in
             let limits = SettingsWiring.outputLimits(value)

@@ -1,28 +1,74 @@
-// INFO's sections about the store: what lies on the disk, the value log, flushes and merges.
+// INFO's sections about the store: what lies on the disk and in memory, the value log, flushes and merges.
 
 import ValkEngine
 
 extension InfoReport {
     mutating func writeStorage() {
-        let config = administration.config
+        let figures = server.store.statistics
+        let recovery = server.store.recoveryReport
         out.section("Storage")
-        out.field("data_directory", config.text("dir"))
+        out.field("data_directory", server.store.options.path)
+        switch server.store.writeState {
+        case .open: out.field("write_state", "open")
+        case .deletesOnly: out.field("write_state", "deletes-only: the device is full")
+        case .stopped(let reason): out.field("write_state", "stopped: \(reason)")
+        }
+        out.field("table_files", figures.tableFiles)
+        out.field("table_file_runs", figures.runs)
+        out.field("table_file_bytes", figures.tableFileBytes)
+        out.field("disk_free_bytes", figures.diskFreeBytes)
+        out.field("disk_total_bytes", figures.diskTotalBytes)
+        out.field("memory_table_bytes", figures.activeTableBytes)
+        out.field("memory_table_entries", figures.activeTableEntries)
+        out.field("sealed_tables", figures.sealedTables)
+        out.field("sealed_table_bytes", figures.sealedTableBytes)
+        out.field("range_tombstones", figures.rangeTombstones)
+        out.field("block_cache_used_bytes", figures.cache.usedBytes)
+        out.field("block_cache_budget_bytes", figures.cache.budgetBytes)
+        out.field("block_cache_hits", figures.cache.hits)
+        out.field("block_cache_misses", figures.cache.misses)
+        out.field("block_cache_evictions", figures.cache.evictions)
+        out.field("recovery", recovery.text)
     }
 
     mutating func writeLog() {
         let config = administration.config
+        let figures = server.store.statistics
+        let log = figures.log
         out.section("Log")
         out.field("log_sync_policy", config.text("appendfsync"))
-        out.field("log_segment_size", config.integer("segment-size"))
+        out.field("log_segments", figures.logSegments)
+        out.field("log_segment_bytes", server.store.options.segmentBytes)
+        out.field("log_frames_written", log.framesWritten)
+        out.field("log_bytes_written", log.bytesWritten)
+        out.field("log_hand_overs", log.handOvers)
+        out.field("log_syncs", log.syncs)
+        out.field("log_sync_usec_mean", log.syncs == 0 ? 0 : log.syncNanosecondsTotal / log.syncs / 1000)
+        out.field("log_sync_usec_max", log.syncNanosecondsMax / 1000)
+        out.field("log_segments_created", log.segmentsCreated)
+        out.field("log_segments_recycled", log.segmentsRecycled)
+        out.field("log_segments_removed", log.segmentsRemoved)
     }
 
     mutating func writeCompaction() {
+        let work = server.store.statistics.background
         out.section("Compaction")
-        out.field("background_threads", administration.config.integer("background-threads"))
+        out.field("background_threads", server.store.options.backgroundThreads)
+        out.field("flushes", work.flushes)
+        out.field("flush_usec", work.flushNanoseconds / 1000)
+        out.field("flush_bytes_written", work.flushBytesWritten)
+        out.field("merges", work.merges)
+        out.field("merge_usec", work.mergeNanoseconds / 1000)
+        out.field("merge_bytes_read", work.mergeBytesRead)
+        out.field("merge_bytes_written", work.mergeBytesWritten)
+        out.field("merge_entries_dropped", work.entriesDropped)
     }
 }
 
 extension Administration {
     /// The log refuses writes after a failure.
-    func writesStopped(_ server: Server) -> Bool { false }
+    func writesStopped(_ server: Server) -> Bool {
+        if case .stopped = server.store.writeState { return true }
+        return false
+    }
 }

@@ -42,5 +42,10 @@ final class FullServer {
         do { try store.close() } catch { print("close: \(error)") }
     }
 
-    func connect() throws -> TestClient { try TestClient(port: server.port) }
+    /// The server lives at least as long as the client.
+    func connect() throws -> TestClient {
+        let client = try TestClient(port: server.port)
+        client.owner = self
+        return client
+    }
 }

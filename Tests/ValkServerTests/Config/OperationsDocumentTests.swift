@@ -37,6 +37,14 @@ import ValkBase
         }
     }
 
+    @Test func everyFieldOfOurOwnSectionsIsExplained() throws {
+        let info = try FullServer().connect().ask("INFO", "storage", "log", "compaction")
+        for line in info.split(separator: "\r\n") where !line.contains("#") {
+            guard let name = line.split(separator: ":").first else { continue }
+            #expect(Self.document.contains("`\(name)`"), "INFO's \(name) is not explained")
+        }
+    }
+
     @Test func everySettingWithoutEffectIsListedUnderItsReason() {
         for reason in IgnoredReason.allCases {
             let names = ConfigSchema.all().filter { $0.meaning == .ignored(reason) && !$0.isHidden }.map { "`\($0.name)`" }

@@ -163,6 +163,8 @@ final class TestServer {
 /// A blocking client socket. Reads give up after ten seconds, so that a bug fails a test instead of hanging it.
 final class TestClient {
     let descriptor: Int32
+    /// Kept alive as long as the client: its server.
+    var owner: AnyObject?
     private var received: [UInt8] = []
     private var at = 0
 

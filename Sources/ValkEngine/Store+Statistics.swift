@@ -1,0 +1,57 @@
+// Figures about the store for people: taken when asked, consistent in themselves only roughly. Bytes unless named
+// otherwise; counts are since the store was opened.
+
+import ValkBase
+import ValkDisk
+
+package struct StoreStatistics: Sendable {
+    package var log = LogStatistics()
+    /// Log segments in use, the current one included.
+    package var logSegments = 0
+    /// Runs of table files below the tables in memory, and the files they are made of.
+    package var runs = 0
+    package var tableFiles = 0
+    package var tableFileBytes = 0
+    /// The table that takes new writes.
+    package var activeTableBytes = 0
+    package var activeTableEntries = 0
+    /// Tables in memory that wait for their flush.
+    package var sealedTables = 0
+    package var sealedTableBytes = 0
+    package var rangeTombstones = 0
+    package var cache = BlockCacheStatistics()
+    package var background = BackgroundCounters()
+    /// Of the file system, 0 when it cannot tell.
+    package var diskFreeBytes: UInt64 = 0
+    package var diskTotalBytes: UInt64 = 0
+}
+
+extension Store {
+    package var statistics: StoreStatistics {
+        let (view, _) = currentView()
+        var result = StoreStatistics()
+        result.log = log.statistics
+        result.logSegments = log.segments.count
+        result.runs = view.root.runs.count
+        result.tableFiles = view.root.runs.reduce(0) { $0 + $1.files.count }
+        result.tableFileBytes = view.root.bytes
+        commitLock.withLock {
+            result.activeTableBytes = view.active.sorted.usedBytes
+            result.activeTableEntries = view.active.sorted.entryCount
+        }
+        result.sealedTables = view.sealed.count
+        result.sealedTableBytes = view.sealed.reduce(0) { $0 + $1.sorted.usedBytes }
+        result.rangeTombstones = view.rangeTombstones.count
+        result.cache = cache.statistics
+        result.background = controller.counters
+        do throws(DiskError) {
+            let space = try disk.space(options.path)
+            result.diskFreeBytes = space.free
+            result.diskTotalBytes = space.total
+        } catch {
+            // A file system that cannot tell: the zeros say so.
+            result.diskFreeBytes = 0
+        }
+        return result
+    }
+}
