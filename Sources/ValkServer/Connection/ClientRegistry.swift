@@ -8,6 +8,8 @@ import ValkBase
 
 package final class ClientRegistry: Sendable {
     private let lock = Lock()
+    /// Guards the names of all connections.
+    let namesLock = Lock()
     // SAFETY: read and written under `lock` only.
     private nonisolated(unsafe) var connections: [UInt64: Connection] = [:]
     private let nextID = Atomic<UInt64>(1)

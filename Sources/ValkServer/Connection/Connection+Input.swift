@@ -44,14 +44,14 @@ extension EventLoop {
     }
 
     func armRead(_ connection: Connection) {
-        if connection.state.pointee.flags.contains(.readArmed) { return }
-        connection.state.pointee.flags.insert(.readArmed)
+        if connection.state.pointee.loopFlags.contains(.readArmed) { return }
+        connection.state.pointee.loopFlags.insert(.readArmed)
         event_add(connection.readEvent, nil)
     }
 
     func disarmRead(_ connection: Connection) {
-        guard connection.state.pointee.flags.contains(.readArmed) else { return }
-        connection.state.pointee.flags.remove(.readArmed)
+        guard connection.state.pointee.loopFlags.contains(.readArmed) else { return }
+        connection.state.pointee.loopFlags.remove(.readArmed)
         event_del(connection.readEvent)
     }
 

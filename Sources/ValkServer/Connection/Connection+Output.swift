@@ -22,13 +22,15 @@ extension EventLoop {
 
     func writable(_ connection: Connection) {
         openTurn()
-        connection.state.pointee.flags.remove(.writeArmed)
+        connection.state.pointee.loopFlags.remove(.writeArmed)
         if connection.state.pointee.phase != .closed { flushOutput(connection) }
     }
 
-    /// Gives the socket what may leave; afterwards resumes, arms, or closes as the outcome demands.
+    /// Gives the socket what may leave; afterwards resumes, arms, or closes as the outcome demands. In the middle of a
+    /// turn that has run commands of the connection it does nothing: the turn's end does it, after the log.
     func flushOutput(_ connection: Connection) {
         let s = connection.state
+        if s.pointee.loopFlags.contains(.touched) { return }
         guard let output = s.pointee.output else {
             if s.pointee.phase == .closing { close(connection) }
             return
@@ -37,7 +39,7 @@ extension EventLoop {
         if s.pointee.heldFirst.position > 0 {
             free = s.pointee.releasedOffset > s.pointee.totalSent ? Int(s.pointee.releasedOffset - s.pointee.totalSent) : 0
         }
-        if free > 0 && !s.pointee.flags.contains(.writeArmed) {
+        if free > 0 && !s.pointee.loopFlags.contains(.writeArmed) {
             let n = Socket.write(s.pointee.descriptor, output.pointee.base + s.pointee.outputSent, free)
             if n < 0 && n != Socket.again { return close(connection) }
             if n > 0 {
@@ -47,7 +49,7 @@ extension EventLoop {
                 executor.counters.add(.bytesOut, n)
             }
             if n < free {
-                s.pointee.flags.insert(.writeArmed)
+                s.pointee.loopFlags.insert(.writeArmed)
                 event_add(connection.writeEvent, nil)
             }
         }
@@ -112,8 +114,8 @@ extension EventLoop {
             s.pointee.heldLast = mark
         }
         executor.counters.add(.heldReplies)
-        if !s.pointee.flags.contains(.held) {
-            s.pointee.flags.insert(.held)
+        if !s.pointee.loopFlags.contains(.held) {
+            s.pointee.loopFlags.insert(.held)
             hot.pointee.held.append(connection)
         }
     }
@@ -140,7 +142,7 @@ extension EventLoop {
             // What will never be acknowledged is not answered: the client must take its writes for lost.
             if hasStopped && s.pointee.heldFirst.position > 0 && s.pointee.phase != .closed { close(connection) }
             if s.pointee.heldFirst.position == 0 || s.pointee.phase == .closed {
-                s.pointee.flags.remove(.held)
+                s.pointee.loopFlags.remove(.held)
                 hot.pointee.held[i] = hot.pointee.held[hot.pointee.held.count - 1]
                 hot.pointee.held.removeLast()
             } else {

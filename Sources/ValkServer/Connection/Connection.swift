@@ -26,11 +26,7 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     /// libevent's events, made at `open`; nil after `close`.
     var readEvent: OpaquePointer?
     var writeEvent: OpaquePointer?
-    /// CLIENT SETNAME; empty for none.
-    package var name: [UInt8] = []
-    /// CLIENT SETINFO.
-    package var libraryName: [UInt8] = []
-    package var libraryVersion: [UInt8] = []
+    private var names = ConnectionNames()
     /// MULTI's queue and WATCH's keys; made when first needed.
     var transaction: Transaction?
     /// Where this connection stands in its loop's table.
@@ -38,6 +34,23 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     /// The worker's side of a deferred command: its reply, and how far its write reaches in the log (0: none).
     var deferredReply: UnsafeMutablePointer<ByteBuffer>?
     var deferredPosition: UInt64 = 0
+
+    /// CLIENT SETNAME; empty for none. Names may be asked for by one thread while another sets them.
+    package var name: [UInt8] {
+        get { server.registry.namesLock.withLock { names.client } }
+        set { server.registry.namesLock.withLock { names.client = newValue } }
+    }
+
+    /// CLIENT SETINFO.
+    package var libraryName: [UInt8] {
+        get { server.registry.namesLock.withLock { names.library } }
+        set { server.registry.namesLock.withLock { names.library = newValue } }
+    }
+
+    package var libraryVersion: [UInt8] {
+        get { server.registry.namesLock.withLock { names.libraryVersion } }
+        set { server.registry.namesLock.withLock { names.libraryVersion = newValue } }
+    }
 
     init(
         id: UInt64, server: Server, loop: EventLoop, descriptor: Int32, address: String, localAddress: String,
@@ -60,4 +73,11 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
         state.deinitialize(count: 1)
         state.deallocate()
     }
+}
+
+/// What a client calls itself.
+private struct ConnectionNames {
+    var client: [UInt8] = []
+    var library: [UInt8] = []
+    var libraryVersion: [UInt8] = []
 }

@@ -21,6 +21,20 @@ enum ConnectionPhase: UInt8 {
     case closed
 }
 
+/// The loop's own marks. Apart from the session's flags, because a worker may be changing those.
+struct LoopFlags: OptionSet {
+    let rawValue: UInt8
+    /// In the loop's list of connections with output of this turn.
+    static let touched = LoopFlags(rawValue: 1 << 0)
+    /// In the loop's list of connections whose replies wait for the log.
+    static let held = LoopFlags(rawValue: 1 << 1)
+    /// In the loop's list of connections to go on with.
+    static let resuming = LoopFlags(rawValue: 1 << 2)
+    static let readArmed = LoopFlags(rawValue: 1 << 3)
+    static let writeArmed = LoopFlags(rawValue: 1 << 4)
+}
+
+/// What the session is and wants.
 struct ConnectionFlags: OptionSet {
     let rawValue: UInt32
     /// The password was given, or none was needed when the client came.
@@ -39,18 +53,8 @@ struct ConnectionFlags: OptionSet {
     static let closeAfterReply = ConnectionFlags(rawValue: 1 << 10)
     static let unixSocket = ConnectionFlags(rawValue: 1 << 11)
     static let loopback = ConnectionFlags(rawValue: 1 << 12)
-    /// In the loop's list of connections with output of this turn.
-    static let touched = ConnectionFlags(rawValue: 1 << 13)
-    /// In the loop's list of connections whose replies wait for the log.
-    static let held = ConnectionFlags(rawValue: 1 << 14)
-    /// In the loop's list of connections to go on with.
-    static let resuming = ConnectionFlags(rawValue: 1 << 15)
-    static let readArmed = ConnectionFlags(rawValue: 1 << 16)
-    static let writeArmed = ConnectionFlags(rawValue: 1 << 17)
-    /// The peer closed while a command was on a worker.
-    static let peerClosed = ConnectionFlags(rawValue: 1 << 18)
     /// The connection runs EXEC: queued commands do not queue again.
-    static let executing = ConnectionFlags(rawValue: 1 << 19)
+    static let executing = ConnectionFlags(rawValue: 1 << 13)
 
     /// Any of these sends a command through the careful checks.
     static let needsCare: ConnectionFlags = [.multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply]
@@ -65,7 +69,9 @@ struct HeldMark {
 
 struct ConnectionState: ~Copyable {
     var descriptor: Int32
+    /// Session: owned by the worker while the phase is `.deferred`.
     var flags: ConnectionFlags
+    var loopFlags: LoopFlags = []
     var phase = ConnectionPhase.open
     /// RESP version, 2 or 3.
     var version: UInt8 = 2

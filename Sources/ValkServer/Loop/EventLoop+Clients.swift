@@ -18,7 +18,9 @@ extension EventLoop {
         // A client that has just been heard borrows its share of the loop's read buffer.
         let borrowed = idleSeconds < 2 && s.pointee.input.capacity < 16 << 10 ? 16 << 10 : 0
         let outputCapacity = s.pointee.output?.pointee.capacity ?? 0
-        let queuedBytes = connection.transaction?.memoryBytes ?? 0
+        // A worker may be running the transaction just now.
+        let transaction = s.pointee.phase == .deferred ? nil : connection.transaction
+        let queuedBytes = transaction?.memoryBytes ?? 0
         return ClientInfo(
             id: connection.id, address: connection.address, localAddress: connection.localAddress,
             descriptor: s.pointee.descriptor, name: connection.name, libraryName: connection.libraryName,
@@ -29,14 +31,14 @@ extension EventLoop {
             isClosing: s.pointee.phase == .closing || flags.contains(.closeAfterReply),
             isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),
             noTouch: flags.contains(.noTouch), database: Int(s.pointee.database),
-            queuedCommands: flags.contains(.multi) ? connection.transaction?.count ?? 0 : -1,
-            watchedKeys: connection.transaction?.watched.count ?? 0, inputBytes: s.pointee.input.count,
+            queuedCommands: flags.contains(.multi) ? transaction?.count ?? 0 : -1,
+            watchedKeys: transaction?.watched.count ?? 0, inputBytes: s.pointee.input.count,
             inputFreeBytes: borrowed + s.pointee.input.capacity - s.pointee.input.count,
             argumentBytes: s.pointee.parser.memoryBytes, queuedBytes: queuedBytes,
             outputBytes: s.pointee.pendingOutput, outputCapacityBytes: outputCapacity,
             totalMemoryBytes: MemoryLayout<ConnectionState>.size + 512 + s.pointee.input.capacity + borrowed
                 + s.pointee.parser.memoryBytes + outputCapacity + queuedBytes,
-            isReading: flags.contains(.readArmed), isWriting: flags.contains(.writeArmed),
+            isReading: s.pointee.loopFlags.contains(.readArmed), isWriting: s.pointee.loopFlags.contains(.writeArmed),
             lastCommand: Int(s.pointee.lastCommand), protocolVersion: Int(s.pointee.version))
     }
 

@@ -152,7 +152,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
 
     private func finishTurn(_ connection: Connection, hold: Bool) {
         let s = connection.state
-        s.pointee.flags.remove(.touched)
+        s.pointee.loopFlags.remove(.touched)
         if s.pointee.phase == .closed { return }
         if s.pointee.turnPosition > 0 {
             if hold { self.hold(connection) }
@@ -164,8 +164,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     /// The connection has output or something to settle at the turn's end.
     @inline(__always)
     func touch(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
-        if s.pointee.flags.contains(.touched) { return }
-        s.pointee.flags.insert(.touched)
+        if s.pointee.loopFlags.contains(.touched) { return }
+        s.pointee.loopFlags.insert(.touched)
         s.pointee.turnOffset = s.pointee.endOffset
         hot.pointee.touched.append(connection)
     }
@@ -173,8 +173,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     /// The connection may have commands to run that no socket event will announce.
     func resumeLater(_ connection: Connection) {
         let s = connection.state
-        if s.pointee.flags.contains(.resuming) { return }
-        s.pointee.flags.insert(.resuming)
+        if s.pointee.loopFlags.contains(.resuming) { return }
+        s.pointee.loopFlags.insert(.resuming)
         hot.pointee.resuming.append(connection)
     }
 
@@ -184,7 +184,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         let count = hot.pointee.resuming.count
         for i in 0..<count {
             hot.pointee.resuming[i]._withUnsafeGuaranteedRef { connection in
-                connection.state.pointee.flags.remove(.resuming)
+                connection.state.pointee.loopFlags.remove(.resuming)
                 goOn(connection)
             }
         }
@@ -233,8 +233,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
                 continue
             }
             let connection = connections[i]
-            if connection.state.pointee.flags.contains(.held) { hot.pointee.held.remove(connection) }
-            if connection.state.pointee.flags.contains(.resuming) { hot.pointee.resuming.remove(connection) }
+            if connection.state.pointee.loopFlags.contains(.held) { hot.pointee.held.remove(connection) }
+            if connection.state.pointee.loopFlags.contains(.resuming) { hot.pointee.resuming.remove(connection) }
             connections[i] = connections[connections.count - 1]
             connections[i].slot = i
             connections.removeLast()

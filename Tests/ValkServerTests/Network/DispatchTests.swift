@@ -3,6 +3,7 @@
 import Synchronization
 import Testing
 import ValkBase
+import ValkEngine
 
 @testable import ValkServer
 
@@ -168,5 +169,49 @@ import ValkBase
         #expect(try client.ask("GET", "k") == "$v")
         clock.advance(1)
         #expect(try client.ask("GET", "k") == "$nil")
+    }
+
+    /// Under `appendfsync always` replies wait for the log; every client still gets all of its answers in order.
+    @Test func repliesHeldForTheLogKeepTheirOrder() throws {
+        let server = try TestServer(loops: 2, policy: .always)
+        let clients = try (0..<6).map { _ in try server.connect() }
+        for round in 0..<5 {
+            for (i, client) in clients.enumerated() {
+                var text: [UInt8] = []
+                for n in 0..<50 {
+                    text += TestClient.encode("SET", "k\(i)", "\(round)-\(n)") + TestClient.encode("GET", "k\(i)")
+                    if n % 10 == 0 { text += TestClient.encode("PING") }
+                }
+                try client.send(text)
+            }
+            for client in clients {
+                for n in 0..<50 {
+                    #expect(try client.reply() == "+OK")
+                    #expect(try client.reply() == "$\(round)-\(n)")
+                    if n % 10 == 0 { #expect(try client.reply() == "+PONG") }
+                }
+            }
+        }
+        let held = (0..<2).map { i in server.server.onLoop(i) { $0.hot.pointee.held.count } }
+        #expect(held == [0, 0])
+    }
+
+    @Test func clientsMayBeListedWhileTheirCommandsRunOnWorkers() throws {
+        let server = try TestServer(loops: 2)
+        let clients = try (0..<4).map { _ in try server.connect() }
+        server.valve.open()
+        for round in 0..<20 {
+            for client in clients {
+                try client.send(
+                    TestClient.encode("MULTI") + TestClient.encode("INCR", "n") + TestClient.encode("HOLD", "x")
+                        + TestClient.encode("EXEC"))
+            }
+            for i in 0..<2 { #expect(server.server.onLoop(i) { $0.clientInfos().count } == 2) }
+            for client in clients {
+                for _ in 0..<3 { _ = try client.reply() }
+                #expect(try client.reply().hasPrefix("*[:"), "round \(round)")
+            }
+        }
+        #expect(try clients[0].ask("GET", "n") == "$80")
     }
 }
