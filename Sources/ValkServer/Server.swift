@@ -98,9 +98,13 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
 
     // MARK: Life
 
-    /// Binds, then starts all threads. Throws without having started anything when an address cannot be had.
+    /// Takes the addresses: clients may connect and wait from here on. Throws with none taken when one cannot be had.
+    package func bind() throws(ListenError) { if listeners.all.isEmpty { try listeners.open(self) } }
+
+    /// Binds unless that was done, then starts all threads. Throws without having started anything when an address cannot
+    /// be had.
     package func start() throws(ListenError) {
-        try listeners.open(self)
+        try bind()
         let loops = self.loops
         store.addLogObserver {
             for loop in loops where loop.awaitsLog.load(ordering: .sequentiallyConsistent) {

@@ -87,12 +87,15 @@ package struct ServerLifecycle {
         } catch {
             return fail("the keyspace cannot be read: \(error)")
         }
+        let pidfile: String?
         do throws(ListenError) {
+            try server.bind()
+            // Who gets an answer finds the pid file.
+            pidfile = writePidFile()
             try server.start()
         } catch {
             return fail("\(error)")
         }
-        let pidfile = writePidFile()
         for address in listeningAddresses(server) { log.notice("Ready to accept connections on \(address)") }
         let received = Signals.waitForEnd()
         log.notice(
