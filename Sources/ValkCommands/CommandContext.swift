@@ -31,19 +31,20 @@ package struct CommandEffects {
     /// only after this is written, as replies of writes do.
     package var position = LogPosition.zero
 
-    @inlinable
     package init() {}
 }
 
+@usableFromInline
 package struct CommandState {
-    package var args: ArgumentList
-    package var reply: ReplyWriter
+    @usableFromInline package var args: ArgumentList
+    @usableFromInline package var reply: ReplyWriter
     package var errorReplies: Int
     package var errorCode: ErrorCode
     /// Largest string a command may build (`proto-max-bulk-len`).
     package var stringBytesMax: Int
 }
 
+@usableFromInline
 package final class CommandContext {
     @usableFromInline let state: UnsafeMutablePointer<CommandState>
     package let keys: KeyAccess

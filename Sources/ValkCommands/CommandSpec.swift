@@ -8,8 +8,9 @@ import ValkBase
 import ValkEngine
 
 /// What a command does and where it may run. `wireNames` gives the words of COMMAND INFO in Redis's order.
+@usableFromInline
 package struct CommandFlags: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt32
+    @usableFromInline package let rawValue: UInt32
     @inlinable
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 

@@ -9,24 +9,26 @@
 
 import Glibc
 import ValkBase
+import ValkEngine
 
 /// What the dispatcher needs of a command on every request: one cache line, no references.
+@usableFromInline
 package struct CommandEntry {
-    package var flags: CommandFlags
+    @usableFromInline package var flags: CommandFlags
     /// As in COMMAND INFO: negative means at least.
-    package var arity: Int32
+    @usableFromInline package var arity: Int32
     /// Fixed key positions: first, last (negative from the end), step; all 0 when there are none or they move.
-    package var firstKey: Int32
-    package var lastKey: Int32
-    package var keyStep: Int32
+    @usableFromInline package var firstKey: Int32
+    @usableFromInline package var lastKey: Int32
+    @usableFromInline package var keyStep: Int32
     /// Index of the container, or -1.
-    package var parent: Int32
+    @usableFromInline package var parent: Int32
     /// The server's handler id, or -1.
-    package var hostedID: Int32
+    @usableFromInline package var hostedID: Int32
     /// Has subcommands: look the second argument up with `lookup(_:in:)`.
-    package var isContainer: Bool
+    @usableFromInline package var isContainer: Bool
     /// Keys cannot be told from the fixed positions alone: use `CommandKeys`.
-    package var keysMove: Bool
+    @usableFromInline package var keysMove: Bool
 
     @inlinable
     package func accepts(argumentCount count: Int) -> Bool {
@@ -45,6 +47,11 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
         var index: UInt16
     }
 
+    /// A struct around the function: a bare function value in generic memory would be wrapped anew at each load.
+    private struct Handler {
+        let run: DataHandler?
+    }
+
     /// Hot facts by index; valid as long as the table.
     package let entries: UnsafePointer<CommandEntry>
     package let count: Int
@@ -54,7 +61,7 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
     package let fullNames: [String]
     /// Indexes of the commands that are not subcommands, in the order given.
     package let topLevel: [Int]
-    private let handlers: UnsafePointer<DataHandler?>
+    private let handlers: UnsafePointer<Handler>
     private let slots: UnsafeMutablePointer<Slot>
     private let mask: Int
     private let children: [[Int]]
@@ -92,7 +99,7 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
         slots = .allocate(capacity: size)
         slots.initialize(repeating: Slot(head: 0, tail: 0, parent: -1, length: 0, index: 0), count: size)
         let entries = UnsafeMutablePointer<CommandEntry>.allocate(capacity: max(1, specs.count))
-        let handlers = UnsafeMutablePointer<DataHandler?>.allocate(capacity: max(1, specs.count))
+        let handlers = UnsafeMutablePointer<Handler>.allocate(capacity: max(1, specs.count))
         for (i, spec) in specs.enumerated() {
             let range = spec.legacyRange
             var handler: DataHandler?
@@ -103,7 +110,7 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
             case .container: break
             case .unattached: preconditionFailure("command \(names[i]) has no handler")
             }
-            (handlers + i).initialize(to: handler)
+            (handlers + i).initialize(to: Handler(run: handler))
             (entries + i).initialize(
                 to: CommandEntry(
                     flags: spec.flags, arity: Int32(spec.arity), firstKey: Int32(range.first),
@@ -168,7 +175,13 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
 
     /// The handler of a data command; nil for hosted ones and containers.
     @inline(__always)  // One load; the call is the dispatcher's hottest.
-    package func handler(_ index: Int) -> DataHandler? { handlers[index] }
+    package func handler(_ index: Int) -> DataHandler? { handlers[index].run }
+
+    /// Runs a data command; `index` is one that has a handler.
+    package func run(_ index: Int, _ context: CommandContext) throws(Interruption) {
+        guard let body = handlers[index].run else { preconditionFailure("\(fullNames[index]) does not run here") }
+        try body(context)
+    }
 
     package func subcommands(of index: Int) -> [Int] { children[index] }
 

@@ -7,6 +7,7 @@
 import ValkBase
 
 /// What the writer knows of a key before it writes. Lets the store keep exact counts without reading.
+@usableFromInline
 package enum Prior: Sendable {
     /// Nobody looked.
     case unknown

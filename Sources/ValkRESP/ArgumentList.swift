@@ -6,10 +6,11 @@
 import ValkBase
 
 @frozen
+@usableFromInline
 package struct ArgumentList {
-    package let views: UnsafePointer<ByteView>
+    @usableFromInline package let views: UnsafePointer<ByteView>
     /// Number of arguments, the command's name included; at least 1 for a parsed command.
-    package let count: Int
+    @usableFromInline package let count: Int
 
     @inlinable
     package init(views: UnsafePointer<ByteView>, count: Int) {

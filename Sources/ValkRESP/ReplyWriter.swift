@@ -9,10 +9,11 @@ import Glibc
 import ValkBase
 
 @frozen
+@usableFromInline
 package struct ReplyWriter {
-    package let out: UnsafeMutablePointer<ByteBuffer>
+    @usableFromInline package let out: UnsafeMutablePointer<ByteBuffer>
     /// 2 or 3.
-    package var version: UInt8
+    @usableFromInline package var version: UInt8
 
     @inlinable
     package init(out: UnsafeMutablePointer<ByteBuffer>, version: UInt8 = 2) {

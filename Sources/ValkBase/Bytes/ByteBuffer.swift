@@ -8,6 +8,7 @@ import CValk
 import Glibc
 
 @frozen
+@usableFromInline
 package struct ByteBuffer: ~Copyable {
     @usableFromInline package private(set) var base: UnsafeMutableRawPointer
     /// Bytes in use.

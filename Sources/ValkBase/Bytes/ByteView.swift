@@ -9,9 +9,10 @@ import CValk
 import Glibc
 
 @frozen
+@usableFromInline
 package struct ByteView: @unchecked Sendable {  // Plain pointer and length; the owner of the bytes gives the thread rule.
-    package let base: UnsafeRawPointer
-    package let count: Int
+    @usableFromInline package let base: UnsafeRawPointer
+    @usableFromInline package let count: Int
 
     @inlinable
     package init(base: UnsafeRawPointer, count: Int) {

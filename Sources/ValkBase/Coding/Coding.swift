@@ -3,6 +3,7 @@
 
 import CValk
 
+@usableFromInline
 package enum Varint {
     /// Writes `value` as LEB128 and returns the byte count, 1 to 10. `to` has room for 10 bytes.
     @inlinable
@@ -43,9 +44,10 @@ package enum Varint {
 
 /// Reads from bytes that may be damaged: every read says whether it fitted.
 @frozen
+@usableFromInline
 package struct ByteReader {
-    package var at: UnsafeRawPointer
-    package let end: UnsafeRawPointer
+    @usableFromInline package var at: UnsafeRawPointer
+    @usableFromInline package let end: UnsafeRawPointer
 
     @inlinable
     package init(_ view: ByteView) {

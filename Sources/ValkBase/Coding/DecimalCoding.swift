@@ -1,6 +1,7 @@
 // Decimal text to integers and back, with the strictness that Redis has: no spaces, no plus sign, no leading zeros,
 // no "-0"; overflow is refused.
 
+@usableFromInline
 package enum Decimal {
     /// The whole of `text` as a signed 64-bit integer in canonical form, or nil.
     @inlinable

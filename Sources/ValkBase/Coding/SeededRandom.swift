@@ -1,5 +1,6 @@
 // A small deterministic generator (SplitMix64, Steele et al. 2014) for tests, sampling and tie breaking. Not for secrets.
 
+@usableFromInline
 package struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
     package init(seed: UInt64) { state = seed }

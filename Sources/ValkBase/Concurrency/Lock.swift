@@ -4,6 +4,7 @@
 import Glibc
 
 /// A plain, non-recursive mutex. Heap-allocated, because a pthread mutex must not move.
+@usableFromInline
 package final class Lock: @unchecked Sendable {  // The mutex is the synchronisation.
     @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
 

@@ -22,6 +22,7 @@ package final class ManualClock: WallClock {
     package func advance(_ milliseconds: UInt64) { now.wrappingAdd(milliseconds, ordering: .relaxed) }
 }
 
+@usableFromInline
 package enum Monotonic {
     @inlinable
     package static func nanoseconds() -> UInt64 { valk_monotonic_ns() }

@@ -11,44 +11,76 @@ package enum CommandSpecs {
         let handlers = dataHandlers
         return (stringSpecs + numberSpecs + genericSpecs + scanSpecs + expirySpecs).map { spec in
             let spec = spec.subcommands { sub in
-                handlers["\(spec.name)|\(sub.name)"].map { sub.runs($0) } ?? sub
+                handlers["\(spec.name)|\(sub.name)"].map { sub.runs($0.run) } ?? sub
             }
-            return handlers[spec.name].map { spec.runs($0) } ?? spec
+            return handlers[spec.name].map { spec.runs($0.run) } ?? spec
         }
     }
 
     /// Session and administration commands without handlers.
     package static var hosted: [CommandSpec] { connectionSpecs + clientSpecs + serverSpecs + absentSpecs }
 
-    private static var dataHandlers: [String: DataHandler] {
+    /// Bare function values in a dictionary would be wrapped, and every call would pay for it.
+    private struct Handler {
+        let run: DataHandler
+    }
+
+    private static var dataHandlers: [String: Handler] {
         [
-            "get": StringCommands.get, "set": StringCommands.set, "setnx": StringCommands.setnx,
-            "setex": StringCommands.setex, "psetex": StringCommands.psetex, "getset": StringCommands.getset,
-            "getdel": StringCommands.getdel, "getex": StringCommands.getex, "mget": StringCommands.mget,
-            "mset": StringCommands.mset, "msetnx": StringCommands.msetnx, "append": StringCommands.append,
-            "strlen": StringCommands.strlen, "getrange": StringCommands.getrange,
-            "setrange": StringCommands.setrange, "substr": StringCommands.getrange, "lcs": StringCommands.lcs,
-
-            "incr": NumberCommands.incr, "decr": NumberCommands.decr, "incrby": NumberCommands.incrby,
-            "decrby": NumberCommands.decrby, "incrbyfloat": NumberCommands.incrbyfloat,
-
-            "del": GenericCommands.del, "unlink": GenericCommands.del, "exists": GenericCommands.exists,
-            "type": GenericCommands.type, "touch": GenericCommands.touch, "rename": GenericCommands.rename,
-            "renamenx": GenericCommands.renamenx, "copy": GenericCommands.copy, "move": GenericCommands.move,
-            "swapdb": GenericCommands.swapdb, "dbsize": GenericCommands.dbsize,
-            "flushdb": GenericCommands.flushdb, "flushall": GenericCommands.flushall,
-
-            "object|encoding": ObjectCommands.encoding, "object|freq": ObjectCommands.freq,
-            "object|idletime": ObjectCommands.idletime, "object|refcount": ObjectCommands.refcount,
-            "object|help": ObjectCommands.help, "memory|usage": ObjectCommands.memoryUsage,
-
-            "keys": ScanCommands.keys, "scan": ScanCommands.scan, "randomkey": ScanCommands.randomkey,
-            "vrange": ScanCommands.vrange,
-
-            "expire": ExpiryCommands.expire, "pexpire": ExpiryCommands.pexpire,
-            "expireat": ExpiryCommands.expireat, "pexpireat": ExpiryCommands.pexpireat,
-            "ttl": ExpiryCommands.ttl, "pttl": ExpiryCommands.pttl, "expiretime": ExpiryCommands.expiretime,
-            "pexpiretime": ExpiryCommands.pexpiretime, "persist": ExpiryCommands.persist,
+            "get": Handler(run: StringCommands.get),
+            "set": Handler(run: StringCommands.set),
+            "setnx": Handler(run: StringCommands.setnx),
+            "setex": Handler(run: StringCommands.setex),
+            "psetex": Handler(run: StringCommands.psetex),
+            "getset": Handler(run: StringCommands.getset),
+            "getdel": Handler(run: StringCommands.getdel),
+            "getex": Handler(run: StringCommands.getex),
+            "mget": Handler(run: StringCommands.mget),
+            "mset": Handler(run: StringCommands.mset),
+            "msetnx": Handler(run: StringCommands.msetnx),
+            "append": Handler(run: StringCommands.append),
+            "strlen": Handler(run: StringCommands.strlen),
+            "getrange": Handler(run: StringCommands.getrange),
+            "setrange": Handler(run: StringCommands.setrange),
+            "substr": Handler(run: StringCommands.getrange),
+            "lcs": Handler(run: StringCommands.lcs),
+            "incr": Handler(run: NumberCommands.incr),
+            "decr": Handler(run: NumberCommands.decr),
+            "incrby": Handler(run: NumberCommands.incrby),
+            "decrby": Handler(run: NumberCommands.decrby),
+            "incrbyfloat": Handler(run: NumberCommands.incrbyfloat),
+            "del": Handler(run: GenericCommands.del),
+            "unlink": Handler(run: GenericCommands.del),
+            "exists": Handler(run: GenericCommands.exists),
+            "type": Handler(run: GenericCommands.type),
+            "touch": Handler(run: GenericCommands.touch),
+            "rename": Handler(run: GenericCommands.rename),
+            "renamenx": Handler(run: GenericCommands.renamenx),
+            "copy": Handler(run: GenericCommands.copy),
+            "move": Handler(run: GenericCommands.move),
+            "swapdb": Handler(run: GenericCommands.swapdb),
+            "dbsize": Handler(run: GenericCommands.dbsize),
+            "flushdb": Handler(run: GenericCommands.flushdb),
+            "flushall": Handler(run: GenericCommands.flushall),
+            "object|encoding": Handler(run: ObjectCommands.encoding),
+            "object|freq": Handler(run: ObjectCommands.freq),
+            "object|idletime": Handler(run: ObjectCommands.idletime),
+            "object|refcount": Handler(run: ObjectCommands.refcount),
+            "object|help": Handler(run: ObjectCommands.help),
+            "memory|usage": Handler(run: ObjectCommands.memoryUsage),
+            "keys": Handler(run: ScanCommands.keys),
+            "scan": Handler(run: ScanCommands.scan),
+            "randomkey": Handler(run: ScanCommands.randomkey),
+            "vrange": Handler(run: ScanCommands.vrange),
+            "expire": Handler(run: ExpiryCommands.expire),
+            "pexpire": Handler(run: ExpiryCommands.pexpire),
+            "expireat": Handler(run: ExpiryCommands.expireat),
+            "pexpireat": Handler(run: ExpiryCommands.pexpireat),
+            "ttl": Handler(run: ExpiryCommands.ttl),
+            "pttl": Handler(run: ExpiryCommands.pttl),
+            "expiretime": Handler(run: ExpiryCommands.expiretime),
+            "pexpiretime": Handler(run: ExpiryCommands.pexpiretime),
+            "persist": Handler(run: ExpiryCommands.persist),
         ]
     }
 }

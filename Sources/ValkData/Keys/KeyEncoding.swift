@@ -17,8 +17,9 @@
 import ValkBase
 import ValkEngine
 
+@usableFromInline
 package enum KeySpace {
-    package static var keys: UInt8 { 1 }
+    @inlinable package static var keys: UInt8 { 1 }
     package static var elements: UInt8 { 2 }
     package static var expiry: UInt8 { 3 }
     package static var bookmarks: UInt8 { 4 }
@@ -26,11 +27,12 @@ package enum KeySpace {
     package static var nextNamespace: UInt8 { 6 }
 }
 
+@usableFromInline
 package enum KeyEncoding {
     /// Longest user key. With the expiry index's prefix (13 bytes) it stays under the store's limit of 65,600.
-    package static var userKeyBytesMax: Int { 65_535 }
+    @inlinable package static var userKeyBytesMax: Int { 65_535 }
     /// Bytes in front of a user key in space 1.
-    package static var prefixBytes: Int { 5 }
+    @inlinable package static var prefixBytes: Int { 5 }
     /// Bytes in front of a user key in the expiry index.
     package static var expiryPrefixBytes: Int { 13 }
     /// Room that any encoded key needs.
@@ -48,6 +50,7 @@ package enum KeyEncoding {
 
 /// Memory for one encoded key. The view that an encoding returns is valid until the next encoding into the same
 /// scratch. Owned by whoever allocated it; `deallocate` once.
+@usableFromInline
 package struct KeyScratch {
     @usableFromInline let base: UnsafeMutableRawPointer
 
@@ -113,6 +116,7 @@ package struct KeyScratch {
 
 /// Which of the writers' locks a key belongs to. By the user key alone, so that a key has the same stripe in every
 /// database: MOVE and COPY between databases need no more stripes than their key arguments, and SWAPDB changes none.
+@usableFromInline
 package enum Stripes {
     package static var count: Int { 256 }
 

@@ -5,6 +5,7 @@
 
 import ValkBase
 
+@usableFromInline
 package enum ValueType: UInt8, CaseIterable, Sendable {
     case string = 1
     case list = 2
@@ -29,6 +30,7 @@ package enum ValueType: UInt8, CaseIterable, Sendable {
     package init?(tag: UInt8) { self.init(rawValue: tag & 0x0F) }
 }
 
+@usableFromInline
 package enum StringTag {
     /// Integers are integers, short values are short values.
     package static var plain: UInt8 { 0x01 }

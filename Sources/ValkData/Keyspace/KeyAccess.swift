@@ -28,6 +28,14 @@ package struct AccessState {
     /// Where commits that were made on the way (SCAN's bookmarks) end in the log: the reply should leave after it, as
     /// those of writes do. Zero when there were none.
     package var position = LogPosition.zero
+    /// Something is in `KeyAccess.moved`. Here, because looking into a class's array costs more.
+    var hasMoved = false
+    /// Memory was taken from the arena.
+    var hasAllocated = false
+    /// The transaction wrote something.
+    var hasWritten = false
+    /// Expired keys were noted.
+    package var hasNoted = false
 }
 
 /// What a writer learned of a key before it writes. The entry is valid until the next look-up.
@@ -102,30 +110,33 @@ package final class KeyAccess {
 
     /// After a successful commit: makes moved databases known, frees what the batch referred to and empties the batch.
     package func finished() {
-        if !moved.isEmpty {
+        if state.pointee.hasMoved {
             for move in moved { keyspace.publish(move.database, move.namespace) }
             for namespace in retired { keyspace.bookmarks.drop(namespace: namespace) }
         }
         if state.pointee.expiredOverwritten > 0 { keyspace.addExpired(state.pointee.expiredOverwritten) }
-        if !batch.isEmpty { batch.clear() }
+        if state.pointee.hasWritten { batch.clear() }
         forget()
     }
 
     @inline(__always)
     private func forget() {
         reader.end()
-        arena.reset()
-        if !moved.isEmpty {
+        if state.pointee.hasAllocated { arena.reset() }
+        if state.pointee.hasMoved {
             moved.removeAll(keepingCapacity: true)
             retired.removeAll(keepingCapacity: true)
         }
+        state.pointee.hasAllocated = false
+        state.pointee.hasMoved = false
+        state.pointee.hasWritten = false
     }
 
     // MARK: Reading
 
     @inline(__always)
     package func namespace(_ database: Int) -> UInt32 {
-        if !moved.isEmpty {
+        if state.pointee.hasMoved {
             for move in moved.reversed() where move.database == database { return move.namespace }
         }
         return keyspace.namespace(database)
@@ -204,6 +215,7 @@ package final class KeyAccess {
     @inline(never)
     package func note(_ namespace: UInt32, _ user: ByteView) {
         if noted.count + user.count + 8 > Self.notedBytesMax { return }
+        state.pointee.hasNoted = true
         noted.appendFixed(namespace)
         noted.appendFixed(UInt32(user.count))
         noted.append(user)
@@ -221,6 +233,7 @@ package final class KeyAccess {
     package func put(
         _ user: ByteView, in namespace: UInt32, tag: UInt8, expireAt: UInt64, value: ByteView, was: KeyState
     ) {
+        state.pointee.hasWritten = true
         batch.put(scratch.key(namespace, user), tag: tag, expireAt: expireAt, value: value, prior: was.prior)
         if was.expireAt | expireAt != 0 { index(user, namespace, was, expireAt) }
     }
@@ -240,6 +253,7 @@ package final class KeyAccess {
 
     /// Deletes a key that `look` found (expired or not).
     package func remove(_ user: ByteView, in namespace: UInt32, was: KeyState) {
+        state.pointee.hasWritten = true
         batch.delete(scratch.key(namespace, user), prior: was.prior)
         if was.expireAt != 0 {
             batch.delete(scratch.expiry(namespace, was.expireAt, user), prior: .present(hadExpiry: false))
@@ -249,13 +263,16 @@ package final class KeyAccess {
     package func remove(_ user: ByteView, was: KeyState) { remove(user, in: state.pointee.namespace, was: was) }
 
     /// `count` bytes that stay where they are until the transaction ends.
-    package func allocate(_ count: Int) -> UnsafeMutableRawPointer { arena.allocate(count) }
+    package func allocate(_ count: Int) -> UnsafeMutableRawPointer {
+        state.pointee.hasAllocated = true
+        return arena.allocate(count)
+    }
 
     /// A value from the reader, safe to write again in this transaction: own writes that are read back lie in the batch,
     /// which moves when it grows.
     package func stable(_ value: ByteView) -> ByteView {
         if batch.isEmpty || value.isEmpty { return value }
-        let copy = arena.allocate(value.count)
+        let copy = allocate(value.count)
         memcpy(copy, value.base, value.count)
         return ByteView(base: copy, count: value.count)
     }
@@ -295,8 +312,10 @@ package final class KeyAccess {
     private func move(_ database: Int, to namespace: UInt32) {
         let value = allocate(4)
         value.storeBytes(of: namespace.bigEndian, as: UInt32.self)
+        state.pointee.hasWritten = true
         batch.put(scratch.database(database), tag: 0, value: ByteView(base: value, count: 4), prior: .unknown)
         moved.append((database, namespace))
+        state.pointee.hasMoved = true
         if state.pointee.database == database { state.pointee.namespace = namespace }
     }
 

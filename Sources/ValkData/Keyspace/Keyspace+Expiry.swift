@@ -173,7 +173,7 @@ package final class ExpiryWalk {
 extension KeyAccess {
     /// Whether commands met expired keys since the last `removeNoted`.
     @inline(__always)
-    package var hasNoted: Bool { !noted.isEmpty }
+    package var hasNoted: Bool { state.pointee.hasNoted }
 
     /// Removes the expired keys that commands met, where the stripe is free. Call between transactions, holding no
     /// stripe. Returns how many were removed.
@@ -187,6 +187,7 @@ extension KeyAccess {
         defer {
             noted.removeAll()
             removing.removeAll()
+            state.pointee.hasNoted = false
             keyspace.addExpired(removed)
         }
         while at < removing.count {

@@ -6,6 +6,7 @@
 import ValkBase
 
 /// What a version says of its key. Stored on disk; never renumber.
+@usableFromInline
 package enum EntryKind: UInt8, Sendable {
     /// The key has this value (the log's AppendOrUpdate).
     case put = 1
@@ -13,8 +14,9 @@ package enum EntryKind: UInt8, Sendable {
 }
 
 /// Stored on disk; never renumber.
+@usableFromInline
 package struct EntryFlags: OptionSet, Sendable {
-    package let rawValue: UInt8
+    @usableFromInline package let rawValue: UInt8
     @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
     /// The value lies in the log; the entry holds a pointer to it.
     @inlinable package static var separated: EntryFlags { EntryFlags(rawValue: 1) }
@@ -28,15 +30,16 @@ package struct EntryFlags: OptionSet, Sendable {
 
 /// Where a separated value lies in the log.
 @frozen
+@usableFromInline
 package struct ValuePointer: Equatable, Sendable {
     /// Segment number; stays the same when the segment is rewritten.
-    package var segment: UInt32
+    @usableFromInline package var segment: UInt32
     /// Byte offset of the value's record in the segment.
-    package var offset: UInt32
+    @usableFromInline package var offset: UInt32
     /// Bytes of the value (not of the record).
-    package var length: UInt32
+    @usableFromInline package var length: UInt32
     /// CRC32C of the value record that `offset` names (key, value and the facts beside them).
-    package var crc: UInt32
+    @usableFromInline package var crc: UInt32
 
     @inlinable
     package init(segment: UInt32, offset: UInt32, length: UInt32, crc: UInt32) {
@@ -52,21 +55,22 @@ package struct ValuePointer: Equatable, Sendable {
 /// A look at one version. The views belong to whoever filled the struct in (sorted table, pinned block, cursor) and are
 /// valid as long as that one promises.
 @frozen
+@usableFromInline
 package struct Entry {
-    package var key: ByteView
-    package var sequence: UInt64
-    package var kind: EntryKind
-    package var flags: EntryFlags
+    @usableFromInline package var key: ByteView
+    @usableFromInline package var sequence: UInt64
+    @usableFromInline package var kind: EntryKind
+    @usableFromInline package var flags: EntryFlags
     /// The upper layer's type byte; the engine only carries it.
-    package var tag: UInt8
+    @usableFromInline package var tag: UInt8
     /// Milliseconds since 1970 at which the entry is no longer there for readers; 0 is never.
-    package var expireAt: UInt64
+    @usableFromInline package var expireAt: UInt64
     /// Bytes of the value, wherever it lies.
-    package var valueLength: Int
+    @usableFromInline package var valueLength: Int
     /// The value, when it is inline; empty for separated values and deletes.
-    package var value: ByteView
+    @usableFromInline package var value: ByteView
     /// Valid only with `.separated`.
-    package var pointer: ValuePointer
+    @usableFromInline package var pointer: ValuePointer
 
     @inlinable
     package init(
