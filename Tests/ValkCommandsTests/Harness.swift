@@ -97,7 +97,7 @@ final class Harness {
         body()
         do {
             if !context.batch.isEmpty {
-                let position = try store.commit(context.batch)
+                let position = try store.commit(context.batch, mayBlock: true)
                 _ = try store.flushLog(position)
             }
             context.finished()

@@ -140,7 +140,7 @@ package final class ExpiryWalk {
                 return 1
             }
         }
-        if !batch.isEmpty { _ = try keyspace.store.commit(batch) }
+        if !batch.isEmpty { _ = try keyspace.store.commit(batch, mayBlock: reader.mayBlock) }
         keyspace.addExpired(removed)
         progress.removed += removed
         return all
@@ -211,7 +211,7 @@ extension KeyAccess {
             let isDue = found.entry == nil && found.expireAt != 0
             if isDue {
                 remove(user, in: namespace, was: found)
-                _ = try keyspace.store.commit(batch)
+                _ = try keyspace.store.commit(batch, mayBlock: reader.mayBlock)
             }
             finished()
             return isDue

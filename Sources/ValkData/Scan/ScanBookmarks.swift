@@ -42,6 +42,8 @@ import ValkEngine
 package final class ScanBookmarks: @unchecked Sendable {  // All state is behind the lock.
     package static let countMax = 65_536
     package static let keyBytesMax = 16 << 20
+    /// Changes that may wait for the log before they are given up.
+    static let waitingMax = 16_384
     /// Labels between neighbours at the right end.
     static let labelStride: UInt64 = 1 << 32
     /// How far the right end's floor is lifted at a start.
@@ -249,8 +251,14 @@ package final class ScanBookmarks: @unchecked Sendable {  // All state is behind
         store(shelf, namespace, i)
         store(shelf, namespace, i - 1)
         while count > countMax || keyBytes > Self.keyBytesMax { dropLeastUsed() }
-        // Bookmarks that cannot be stored (no room, writes stopped) still serve until the next restart.
-        if let end = try? self.store.commit(batch) { position = max(position, end) }
+        do throws(Interruption) {
+            position = max(position, try self.store.commit(batch))
+        } catch .wouldBlock {
+            // The log needs a moment: what is in the batch goes with the next bookmark.
+            if batch.count < Self.waitingMax { return }
+        } catch {
+            // No room, or writes have stopped: bookmarks still serve until the next restart.
+        }
         batch.clear()
         for held in heldValues { free(held) }
         heldValues.removeAll(keepingCapacity: true)
