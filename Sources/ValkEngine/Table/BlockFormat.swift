@@ -69,6 +69,14 @@ struct EntryHead {
         key = p
     }
 
+    @inline(__always)
+    init(shared: Int, unshared: Int, body: Int, key: UnsafeRawPointer) {
+        self.shared = shared
+        self.unshared = unshared
+        self.body = body
+        self.key = key
+    }
+
     /// Where the next entry of the key area starts.
     @inline(__always) var end: UnsafeRawPointer { key + unshared }
 }
@@ -264,38 +272,68 @@ extension BlockFormat {
         guard view.prefixLength <= EntryLimits.keyBytesMax, restarts >= 1, restarts <= entries,
             bodiesStart <= content.count, view.keysStart < bodiesStart
         else { return false }
-        var keys = ByteReader(content[view.keysStart..<bodiesStart])
-        var bodies = ByteReader(content[bodiesStart..<content.count])
+        let base = content.base
+        let bodies = base + bodiesStart
+        let end = base + content.count
+        var at = base + view.keysStart
+        var body = bodies
         var run = 0
         var length = 0
         for _ in 0..<entries {
-            let isRestart = run < restarts && view.restartKey(run) == keys.at - content.base
+            let isRestart = run < restarts && view.restartKey(run) == at - base
             if isRestart {
-                guard view.restartBody(run) == bodies.at - content.base else { return false }
+                guard view.restartBody(run) == body - base else { return false }
                 run += 1
             }
-            guard run > 0, let shared = keys.varint(), let unshared = keys.varint(), let body = keys.varint(),
-                shared <= UInt64(isRestart ? 0 : length), unshared <= UInt64(EntryLimits.keyBytesMax),
-                keys.bytes(Int(unshared)) != nil, body <= UInt64(bodies.remaining),
-                let bytes = bodies.bytes(Int(body)), validateBody(bytes)
+            guard run > 0, bodies - at >= 3 else { return false }
+            let b0 = at.load(as: UInt8.self)
+            let b1 = at.load(fromByteOffset: 1, as: UInt8.self)
+            let b2 = at.load(fromByteOffset: 2, as: UInt8.self)
+            var head = EntryHead(shared: Int(b0), unshared: Int(b1), body: Int(b2), key: at + 3)
+            if (b0 | b1 | b2) >= 0x80 {
+                // Longer varints, which may run past the end of the area.
+                var reader = ByteReader(ByteView(base: at, count: bodies - at))
+                guard let shared = reader.varint(), let unshared = reader.varint(), let bytes = reader.varint(),
+                    shared <= UInt64(EntryLimits.keyBytesMax), unshared <= UInt64(EntryLimits.keyBytesMax),
+                    bytes <= UInt64(content.count)
+                else { return false }
+                head = EntryHead(shared: Int(shared), unshared: Int(unshared), body: Int(bytes), key: reader.at)
+            }
+            guard head.shared <= (isRestart ? 0 : length), head.unshared <= bodies - head.key, head.body <= end - body,
+                validateBody(body, head.body)
             else { return false }
-            length = Int(shared) + Int(unshared)
+            length = head.shared + head.unshared
             guard length + view.prefixLength <= EntryLimits.keyBytesMax else { return false }
+            at = head.end
+            body += head.body
         }
-        return run == restarts && keys.remaining == 0 && bodies.remaining == 0
+        return run == restarts && at == bodies && body == end
     }
 
-    private static func validateBody(_ body: ByteView) -> Bool {
-        var reader = ByteReader(body)
-        guard let meta = reader.fixed(UInt8.self) else { return false }
+    /// The body of `length` bytes at `body` is whole and says something possible.
+    @inline(__always)
+    private static func validateBody(_ body: UnsafeRawPointer, _ length: Int) -> Bool {
+        guard length >= 2 else { return false }
+        let meta = body.load(as: UInt8.self)
         let kind = (meta >> Meta.kindShift) & 3
         guard kind == EntryKind.put.rawValue || kind == EntryKind.delete.rawValue else { return false }
-        if meta & Meta.hasTag != 0 && reader.fixed(UInt8.self) == nil { return false }
-        guard reader.varint() != nil else { return false }
-        if meta & Meta.hasExpiry != 0 && reader.varint() == nil { return false }
+        var at = meta & Meta.hasTag != 0 ? 2 : 1
+        guard skipVarint(body, &at, length) else { return false }
+        if meta & Meta.hasExpiry != 0 && !skipVarint(body, &at, length) { return false }
         if EntryFlags(rawValue: meta & Meta.flagsMask).contains(.separated) {
-            return kind == EntryKind.put.rawValue && reader.remaining == pointerBytes
+            return kind == EntryKind.put.rawValue && length - at == pointerBytes
         }
-        return kind == EntryKind.put.rawValue || reader.remaining == 0
+        return kind == EntryKind.put.rawValue || at == length
+    }
+
+    /// Moves `at` past a varint that ends in front of `length`; false when there is none.
+    @inline(__always)
+    private static func skipVarint(_ bytes: UnsafeRawPointer, _ at: inout Int, _ length: Int) -> Bool {
+        let limit = at + 10
+        while at < length && at < limit {
+            at += 1
+            if bytes.load(fromByteOffset: at - 1, as: UInt8.self) < 0x80 { return true }
+        }
+        return false
     }
 }
