@@ -1,61 +1,40 @@
-// Which runs of a bucket to merge next: size-tiered. Runs of about the same size, neighbours in age, are merged together, so
-// each entry is rewritten about log(size) times and young runs never wait for old ones.
+// Which runs of a bucket to merge next: size-tiered. Neighbours in age whose sizes are alike are merged together, so each
+// entry is rewritten about log(size) times and young runs never wait for old ones.
 //
-// A run's tier is the logarithm of its size to the base `width`. A merge takes the youngest group of `width` or more
-// neighbours whose tiers are equal or smaller towards the young end. When runs pile up past `runsMax` all the same (sizes
-// that never line up), the cheapest group of `width` neighbours goes.
+// A group's gain is its whole size divided by its largest run: `width` for `width` runs of one size, little more than 1
+// for a big run with small ones beside it. Only groups whose gain is at least three quarters of `width` are merged: what is
+// in a run ends up in one so many times larger with every rewrite, at the least. Of those the group with the largest gain
+// goes first, so runs that cost little ride along and a big run waits for its equals. When runs pile up past `runsMax` all
+// the same (sizes that never line up), the group with the largest gain goes, whatever that is.
 
 struct MergePicker: Sendable {
     /// Runs to a merge, 2 to 16.
     var width = 4
-    /// More runs than this cost readers too much: merge whatever is cheapest.
+    /// More runs than this cost readers too much.
     var runsMax = 12
-    /// Runs below this size all count as the smallest tier.
+    /// Runs below this size count as if they had it: they cost next to nothing and are many soon.
     var smallestBytes = 1 << 20
     /// At most this many runs go into one merge.
     var widthMax = 16
 
-    func tier(_ bytes: Int) -> Int {
-        var tier = 0
-        var size = bytes / max(1, smallestBytes)
-        while size >= width {
-            size /= width
-            tier += 1
-        }
-        return tier
-    }
-
     /// Indices (newest first, contiguous) of the runs to merge, or nil. `sizes` are bytes, newest first.
     func pick(_ sizes: [Int]) -> Range<Int>? {
-        guard sizes.count >= 2 else { return nil }
-        let tiers = sizes.map(tier)
-        var end = 0
-        while end < sizes.count {
-            // A group ends with runs of one tier; younger, smaller runs before it ride along.
-            let top = tiers[end]
-            var count = 0
-            while end < sizes.count && tiers[end] == top {
-                end += 1
-                count += 1
-            }
-            if count >= width {
-                var start = end - count
-                while start > 0 && tiers[start - 1] <= top { start -= 1 }
-                return max(start, end - widthMax)..<end
-            }
-        }
-        if sizes.count > runsMax {
-            var best = 0..<width
-            var bestBytes = Int.max
-            for start in 0...(sizes.count - width) {
-                let bytes = sizes[start..<start + width].reduce(0, +)
-                if bytes < bestBytes {
-                    bestBytes = bytes
-                    best = start..<start + width
+        var best: Range<Int>?
+        var bestGain = 0.0
+        for start in sizes.indices {
+            var largest = 0
+            var sum = 0
+            for end in start..<min(sizes.count, start + widthMax) {
+                let size = max(sizes[end], smallestBytes)
+                largest = max(largest, size)
+                sum += size
+                let gain = Double(sum) / Double(largest)
+                if end - start + 1 >= width && gain > bestGain {
+                    bestGain = gain
+                    best = start..<end + 1
                 }
             }
-            return best
         }
-        return nil
+        return bestGain >= 0.75 * Double(width) || sizes.count > runsMax ? best : nil
     }
 }
