@@ -49,7 +49,7 @@ extension Store {
         do throws(StoreError) {
             let opener = Opener(options: options, disk: disk, report: report)
             let store = Store(try opener.open(lockFile, begin))
-            store.controller.start()
+            if options.usesThreads { store.controller.start() }
             if store.sealedCount > 0 { store.controller.wakeFlush() }
             return store
         } catch {
@@ -104,7 +104,7 @@ private struct Opener {
         let pool = ChunkPool(idleChunksMax: 2 * options.tableBytes / ChunkPool.chunkBytes + 4)
         let cacheBytes = max(options.memoryBytes - 2 * options.tableBytes, options.memoryBytes / 4, 4 << 20)
         let cache = BlockCache(budgetBytes: cacheBytes)
-        let janitor = Janitor(disk: disk, usesThread: true)
+        let janitor = Janitor(disk: disk, usesThread: options.usesThreads)
         let segments = SegmentRegistry(janitor: janitor)
         do throws(StoreError) {
             let runs = try openRuns(state, cache, segments, janitor)
@@ -120,7 +120,9 @@ private struct Opener {
                 replayed.segmentHolds.append(segments.hold(segment.number))
             }
 
-            let manifest = try ManifestWriter(disk, directory, number: (loaded?.number ?? 0) + 1, state: state)
+            let manifest = try ManifestWriter(
+                disk, directory, number: (loaded?.number ?? 0) + 1, state: state,
+                rollBytes: options.manifestRollBytes)
             let log = try openLog(storeId, replay.resume)
             janitor.start { [log] segment in log.retire(segment) }
             recovery.orphansRemoved = removeOrphans(state, manifest.number)
@@ -206,6 +208,7 @@ private struct Opener {
         var logOptions = LogOptions()
         logOptions.segmentBytes = options.segmentBytes
         logOptions.policy = options.syncPolicy
+        logOptions.usesThreads = options.usesThreads
         return try ValueLog(
             disk: disk, directory: options.path + "/log", storeId: storeId, options: logOptions, resume: resume,
             report: { [report] event in report(.log(event)) })

@@ -145,7 +145,7 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
         while true {
             if stopReason != nil { throw .writesStopped }
             if hasNoSpace && !onlyDeletes { throw .noSpace }
-            if view.sealed.count < Store.sealedTablesMax { break }
+            if view.sealed.count < Store.sealedTablesMax || !options.usesThreads { break }
             if !mayBlock { throw .wouldBlock }
             commitLock.unlock()
             controller.waitForFlush(below: Store.sealedTablesMax)

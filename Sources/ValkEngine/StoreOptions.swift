@@ -40,6 +40,12 @@ public struct StoreOptions: Sendable {
     package var countsNamespaces = false
     /// Opens without changing a byte: no log is written, nothing is removed.
     package var readOnly = false
+    /// False: no threads. Flushes and merges happen only when `flushTables`, `mergeOnce` or `mergeAll` are called, the log
+    /// syncs inside the calls that ask for it, and `commit` never waits for a flush. For tests that must see the same disk
+    /// operations in the same order each time, and for tools.
+    package var usesThreads = true
+    /// A manifest larger than this (and than twice its first record) is rolled over.
+    package var manifestRollBytes = 1 << 20
 
     public init(path: String) { self.path = path }
 }

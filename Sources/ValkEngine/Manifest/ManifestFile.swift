@@ -18,8 +18,6 @@ enum ManifestFormat {
     static let headerBytes = 16
     static let recordHeaderBytes = 16
     static let recordBytesMax = 1 << 30
-    /// A manifest larger than this (and than twice its first record) is rolled over.
-    static let rollBytes = 1 << 20
 
     static func name(_ number: UInt64) -> String { "MANIFEST-\(number)" }
 
@@ -143,9 +141,16 @@ final class ManifestWriter {
     private(set) var bytes: Int
     private var firstRecordBytes: Int
     private(set) var failure: StoreError?
+    private let rollBytes: Int
+    /// Old manifests that could not be removed.
+    private(set) var orphans = 0
 
-    /// Starts a new manifest `number` that begins with `state`, and makes it the one in force.
-    init(_ disk: any Disk, _ directory: String, number: UInt64, state: ManifestState) throws(StoreError) {
+    /// Starts a new manifest `number` that begins with `state`, and makes it the one in force. A manifest larger than
+    /// `rollBytes` (and than twice its first record) is rolled over.
+    init(
+        _ disk: any Disk, _ directory: String, number: UInt64, state: ManifestState, rollBytes: Int = 1 << 20
+    ) throws(StoreError) {
+        self.rollBytes = rollBytes
         self.disk = disk
         self.directory = directory
         self.number = number
@@ -203,7 +208,7 @@ final class ManifestWriter {
     func append(_ edit: VersionEdit, state: ManifestState) throws(StoreError) {
         if let failure { throw failure }
         do {
-            if bytes > ManifestFormat.rollBytes && bytes > 2 * firstRecordBytes {
+            if bytes > rollBytes && bytes > 2 * firstRecordBytes {
                 let old = file
                 let oldName = ManifestFormat.name(number)
                 let started = try ManifestWriter.start(disk, directory, number + 1, state)
@@ -213,7 +218,8 @@ final class ManifestWriter {
                 firstRecordBytes = started.bytes
                 nextRecord = 2
                 old.close()
-                try disk.remove(directory + "/" + oldName)
+                // Nothing reads it any more: left behind, it is an orphan that the next start removes.
+                do { try disk.remove(directory + "/" + oldName) } catch { orphans += 1 }
             }
             var buffer = ByteBuffer(capacity: 4096)
             ManifestWriter.appendRecord(edit, nextRecord, &buffer)

@@ -156,7 +156,7 @@ import ValkTestSupport
             #expect(state.apply(edit) == nil)
         }
         #expect(writer.number > 1)
-        #expect(writer.bytes <= ManifestFormat.rollBytes + 70_000)
+        #expect(writer.bytes <= (1 << 20) + 70_000)
         let loaded = try #require(try ManifestReader.load(disk, "/store"))
         #expect(loaded.state == state)
         #expect(loaded.number == writer.number)
