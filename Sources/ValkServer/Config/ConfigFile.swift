@@ -59,8 +59,10 @@ extension ConfigStore {
     private func enterDirectory() throws(ConfigFileError) {
         guard let line = takeDirectoryLine(), let index = index(of: "dir") else { return }
         let path = value(index).text
-        if chdir(path) != 0 && errno == ENOENT { mkdir(path, 0o755) }
-        if chdir(path) != 0 { throw line.fault(String(cString: strerror(errno))) }
+        // Once only: a relative path means another directory the second time.
+        var isThere = chdir(path) == 0
+        if !isThere && errno == ENOENT && mkdir(path, 0o755) == 0 { isThere = chdir(path) == 0 }
+        if !isThere { throw line.fault(String(cString: strerror(errno))) }
         replace(index, with: TextFile.currentDirectory())
     }
 
