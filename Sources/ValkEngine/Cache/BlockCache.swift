@@ -1,4 +1,5 @@
-// Decompressed, checked data blocks in memory, within a budget of bytes.
+// Decompressed, checked data blocks in memory, within a budget of bytes that they share with the indexes and filters of
+// open tables.
 //
 // There is no table from block names to frames: every open table has one word per block (its *slot*), and that word
 // leads to the frame. A hit is one load, one compare-and-swap to pin, one compare (see BlockFrame). Misses, evictions
@@ -11,7 +12,6 @@
 // The cache outlives every table, cursor and list of pins that uses it.
 
 import CValk
-import Synchronization
 import ValkBase
 
 package struct BlockCacheStatistics: Sendable, Equatable {
@@ -22,12 +22,17 @@ package struct BlockCacheStatistics: Sendable, Equatable {
     package var evictions: UInt64 = 0
     /// Bytes of memory that hold blocks or are kept for them.
     package var usedBytes = 0
+    /// Bytes of open tables' indexes and filters, which count in the same budget.
+    package var tableBytes = 0
     package var budgetBytes = 0
 }
 
 package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or under a shard's lock.
     private var shards: [CacheShard] = []
-    private let budget: Atomic<Int>
+    private let budgetLock = Lock()
+    // Both under `budgetLock`.
+    private var budget: Int
+    private var tableBytes = 0
     private let countersLock = Lock()
     /// Hits and misses of one thread each, written by it alone.
     private var counters: [UnsafeMutablePointer<UInt64>] = []
@@ -37,7 +42,7 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
     /// `budgetBytes` may be 0: then nothing is kept.
     package init(budgetBytes: Int, shardCount: Int = 4) {
         precondition(shardCount >= 1 && shardCount <= 1024, "\(shardCount) shards")
-        budget = Atomic(budgetBytes)
+        budget = budgetBytes
         let me = UnsafeRawPointer(Unmanaged.passUnretained(self).toOpaque())
         shards = (0..<shardCount).map { CacheShard(index: $0, budget: budgetBytes / shardCount, cache: me) }
     }
@@ -45,11 +50,27 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
     /// Settable at any time from any thread; a smaller budget takes effect before the setter returns, but for pinned
     /// blocks.
     package var budgetBytes: Int {
-        get { budget.load(ordering: .relaxed) }
+        get { budgetLock.withLock { budget } }
         set {
-            budget.store(newValue, ordering: .relaxed)
-            for shard in shards { shard.lock.withLock { shard.setBudget(newValue / shards.count) } }
+            budgetLock.withLock {
+                budget = newValue
+                divideBudget()
+            }
         }
+    }
+
+    /// Open tables say what their indexes and filters take (negative when they close): blocks get the rest, but never
+    /// less than an eighth, because without blocks nothing can be read at a bearable speed.
+    func countTable(_ bytes: Int) {
+        budgetLock.withLock {
+            tableBytes += bytes
+            divideBudget()
+        }
+    }
+
+    private func divideBudget() {
+        let share = max(budget - tableBytes, budget / 8) / shards.count
+        for shard in shards { shard.lock.withLock { shard.setBudget(share) } }
     }
 
     package var statistics: BlockCacheStatistics {
@@ -69,7 +90,10 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
                 result.misses &+= valk_load_relaxed_u64(counter + 1)
             }
         }
-        result.budgetBytes = budgetBytes
+        budgetLock.withLock {
+            result.tableBytes = tableBytes
+            result.budgetBytes = budget
+        }
         return result
     }
 

@@ -30,7 +30,7 @@ package final class Table: @unchecked Sendable {  // Immutable but for atomics a
     package let path: String
     package let properties: TableProperties
     package let fileBytes: Int
-    /// Memory of index and filter, for the store's budget.
+    /// Memory of index and filter; the cache counts it in its budget while the table is open.
     package let memoryBytes: Int
     let index: TableIndex
     let file: any DiskFile
@@ -104,10 +104,12 @@ package final class Table: @unchecked Sendable {  // Immutable but for atomics a
         filterProbes = Int(footer.filterProbes)
         fileBytes = footer.fileBytes
         memoryBytes = index.memoryBytes + lines * KeyFilter.lineBytes
+        cache.countTable(memoryBytes)
     }
 
     deinit {
         cache.detach(index.slots, count: index.count)
+        cache.countTable(-memoryBytes)
         index.free()
         filter?.deallocate()
         file.close()

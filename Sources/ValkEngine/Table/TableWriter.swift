@@ -34,7 +34,7 @@ package struct FinishedTable {
     package let path: String
     package let fileBytes: Int
     package let properties: TableProperties
-    /// Blocks that wait in the cache; hand them to `Table.open`, or to `TableWriter.abandon` by way of the writer.
+    /// Blocks that wait in the cache for `Table.open`. Of a table that is never opened, they are evicted in time.
     let warm: [BlockFramePointer?]
 }
 
