@@ -115,7 +115,10 @@ final class CacheShard: @unchecked Sendable {  // Everything below is under `loc
     /// A private frame for `bytes` bytes. Lock held.
     func allocate(_ bytes: Int, cold: Bool) -> BlockFramePointer {
         insertions &+= 1
-        guard bytes <= SizeClass.largestBytes else { return allocateOwn(bytes, makeRoom: true) }
+        guard bytes <= SizeClass.largestBytes else {
+            // A block of more than a quarter of the shard is not worth what it would displace.
+            return allocateOwn(bytes, makeRoom: bytes <= budget / 4)
+        }
         let wanted = SizeClass.index(bytes)
         let frame =
             takeFree(wanted) ?? takeNewChunk(wanted) ?? takeCold(wanted) ?? takeByClock(wanted)

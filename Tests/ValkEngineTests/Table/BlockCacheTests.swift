@@ -215,6 +215,22 @@ import ValkTestSupport
         #expect(cache.statistics.misses == misses)
     }
 
+    /// A block of half the cache is read and forgotten; everything else stays.
+    @Test func hugeBlocksDisplaceNothing() throws {
+        let cache = BlockCache(budgetBytes: 1 << 20, shardCount: 1)
+        let fixture = try TableFixture(cache)
+        let noise = (0..<(500 << 10)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+        try fixture.write(Self.versions(2000) + [TestVersion([0xFF], 9000, noise)], Self.plainOptions())
+        let table = try fixture.open()
+        for i in 0..<2000 { _ = fixture.find(table, Self.key(i)) }
+        for _ in 0..<3 { #expect(fixture.find(table, [0xFF]).1?.value == noise) }
+        let misses = cache.statistics.misses
+        for i in 0..<2000 { _ = fixture.find(table, Self.key(i)) }
+        #expect(cache.statistics.misses == misses)
+        #expect(cache.statistics.evictions == 0)
+        #expect(cache.statistics.usedBytes <= 1 << 20)
+    }
+
     @Test func wouldBlockWhereTheDiskWouldWait() throws {
         let fixture = try TableFixture()
         let disk = try #require(fixture.disk as? SimulatedDisk)
