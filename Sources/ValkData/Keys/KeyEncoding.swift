@@ -42,6 +42,14 @@ package enum KeyEncoding {
     @inlinable
     package static func userKey(_ encoded: ByteView) -> ByteView { encoded.dropFirst(prefixBytes) }
 
+    /// Writes the key of `user` (space 1) to memory with room for it and `prefixBytes` more.
+    package static func write(_ namespace: UInt32, _ user: ByteView, to memory: UnsafeMutableRawPointer) -> ByteView {
+        memory.storeBytes(of: namespace.bigEndian, as: UInt32.self)
+        memory.storeBytes(of: KeySpace.keys, toByteOffset: 4, as: UInt8.self)
+        (memory + 5).copyMemory(from: user.base, byteCount: user.count)
+        return ByteView(base: memory, count: user.count &+ 5)
+    }
+
     @inlinable
     package static func namespace(_ encoded: ByteView) -> UInt32 {
         UInt32(bigEndian: encoded.base.loadUnaligned(as: UInt32.self))

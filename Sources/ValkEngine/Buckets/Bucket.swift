@@ -64,6 +64,12 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         return low
     }
 
+    /// Asks for the filter line that a look-up of `key` will test.
+    func prefetch(_ key: ByteView, _ hash: UInt64) {
+        let index = fileIndex(key)
+        if index < fileCount { tables[index]._withUnsafeGuaranteedRef { $0.prefetch(hash) } }
+    }
+
     /// Looks for the newest version of `key` in this run; see `Table.find`.
     @inline(__always)
     func find(

@@ -13,7 +13,7 @@ package final class StoreReader {
     /// Own writes that are to be seen first: the batch of the running command or transaction.
     package var batch: WriteBatch?
 
-    private var view: View
+    private(set) var view: View
     private var generation: UInt64
     private(set) var visible: UInt64 = 0
     private let slot: UnsafeMutablePointer<Entry>

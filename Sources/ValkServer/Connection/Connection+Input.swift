@@ -137,11 +137,21 @@ extension EventLoop {
             bulkBytesMax: server.settings.bulkBytesMax.load(ordering: .relaxed), authenticated: true)
         let pause = server.settings.outputPauseBytes.load(ordering: .relaxed)
         var keepFrom = -1
+        // Requests that the store has been told of.
+        var announced = 0
         parsing: while true {
             var limits = limits
             limits.authenticated = s.pointee.flags.contains(.authenticated)
             switch s.pointee.parser.next(bytes, length, limits) {
             case .command:
+                if announced == 0 {
+                    if s.pointee.parser.position < length || s.pointee.parser.arguments.count > 3 {
+                        announced = executor.announce(s, bytes, from: s.pointee.parser.commandStart, length: length)
+                    } else {
+                        announced = 1
+                    }
+                }
+                announced &-= 1
                 dispatch(connection, s, s.pointee.parser.arguments)
                 if s.pointee.phase == .open {
                     if s.pointee.pendingOutput <= pause { continue parsing }

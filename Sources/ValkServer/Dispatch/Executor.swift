@@ -90,6 +90,16 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     // MARK: On a loop
 
+    /// Tells the store which keys the requests in `[from, length)` at `bytes` name. Returns how many requests were looked
+    /// at.
+    func announce(
+        _ s: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeRawPointer, from: Int, length: Int
+    ) -> Int {
+        hot.pointee.warmer.look(
+            bytes, from: from, length: length, namespace: server.keyspace.namespace(Int(s.pointee.database)),
+            context.keys.reader)
+    }
+
     /// Finds, checks and runs one command. Its reply goes to the connection's output.
     func dispatch(
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ arguments: ArgumentList
@@ -316,10 +326,11 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 }
 
 /// An executor's own state, behind a pointer.
-struct ExecutorState {
+struct ExecutorState: ~Copyable {
     /// Monotonic nanoseconds at which the running command began: the end of the one before.
     var stamp: UInt64 = 0
     var turnMonotonic: UInt64 = 0
     /// Wall clock at the turn's start, milliseconds.
     var turnWall: UInt64 = 0
+    let warmer = KeyWarmer()
 }

@@ -32,6 +32,8 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
 
     private func run(_ executor: Executor) {
         let stripes = server.stripes
+        // The walk may have nothing to do for long; it must not keep old tables and files alive.
+        defer { reader.rest() }
         do throws(Interruption) {
             let progress = try walk.expireSome(
                 now: server.clock.milliseconds(), budget: Self.entriesPerRun, tryLock: { stripes.tryAcquire($0) },

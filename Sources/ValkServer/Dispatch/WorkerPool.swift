@@ -5,6 +5,9 @@
 // server itself.
 
 import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
 import ValkRESP
 
 package final class WorkerPool: @unchecked Sendable {  // The queue is under the lock.
@@ -12,6 +15,9 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
         case command(Connection)
         case task(@Sendable (Executor) -> Void)
     }
+
+    /// How often an idle worker looks whether the store has moved on.
+    private static let restNanoseconds: UInt64 = 500_000_000
 
     private let lock = Lock()
     private let wake = Condition()
@@ -54,7 +60,7 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
     }
 
     private func run(_ executor: Executor) {
-        while let job = next() {
+        while let job = next(executor.context.keys.reader) {
             switch job {
             case .command(let connection):
                 executor.runDeferred(connection)
@@ -64,12 +70,18 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
         }
     }
 
-    private func next() -> Job? {
+    /// The next job, nil at the end. While there is none the thread keeps up with the store, so that an idle worker does
+    /// not keep old tables and files alive.
+    private func next(_ reader: StoreReader) -> Job? {
         lock.lock()
         defer { lock.unlock() }
         while head == queue.count {
             if isStopping { return nil }
-            wake.wait(lock)
+            if !wake.wait(lock, until: Monotonic.nanoseconds() + Self.restNanoseconds) {
+                lock.unlock()
+                reader.rest()
+                lock.lock()
+            }
         }
         let job = queue[head]
         head += 1

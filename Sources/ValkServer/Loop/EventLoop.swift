@@ -250,6 +250,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
 
     private func cron() {
         openTurn()
+        // An idle loop must not keep old tables and files alive.
+        executor.context.keys.reader.rest()
         // Safety net for a wake-up that got lost.
         if awaitsLog.load(ordering: .relaxed) { releaseHeld() }
         let count = connections.count

@@ -1,0 +1,79 @@
+// A glance at the requests that follow in the input: where their keys lie, so that the store can be told before they run.
+//
+// Knows no commands: the first argument counts as a key, for MGET and MSET (names that begin with "mg" or "ms") the
+// others too. Nothing is validated and nothing changes; at the first byte that is out of place the glance ends.
+
+import ValkBase
+
+package enum RequestPreview {
+    /// Longer arguments are not taken for keys, bytes.
+    package static let keyBytesMax = 128
+
+    /// Collects at most `room` keys from the multibulk requests in `[from, length)` at `base`. Returns how many keys were
+    /// found in how many requests; an unfinished request counts when a key of it is there.
+    package static func keys(
+        _ base: UnsafeRawPointer, from: Int, length: Int, into keys: UnsafeMutablePointer<ByteView>, room: Int
+    ) -> (keys: Int, requests: Int) {
+        var cursor = Cursor(base: base, at: from, end: length)
+        var found = 0
+        var requests = 0
+        while found < room {
+            guard let count = cursor.number(UInt8(ascii: "*")), count > 0, let name = cursor.bulk() else { break }
+            requests += 1
+            let step = stride(name, count)
+            var i = 1
+            while i < count {
+                guard let argument = cursor.bulk() else { return (found, requests) }
+                let isKey = step == 0 ? i == 1 : (i &- 1) % step == 0
+                if isKey && found < room && argument.count <= keyBytesMax {
+                    keys[found] = argument
+                    found &+= 1
+                }
+                i &+= 1
+            }
+        }
+        return (found, requests)
+    }
+
+    /// Distance between the keys of MGET and MSET; 0 for commands with one key.
+    @inline(__always)
+    private static func stride(_ name: ByteView, _ count: Int) -> Int {
+        guard count > 3, name.count == 4, name[0] | 0x20 == UInt8(ascii: "m") else { return 0 }
+        switch name[1] | 0x20 {
+        case UInt8(ascii: "g"): return 1
+        case UInt8(ascii: "s"): return 2
+        default: return 0
+        }
+    }
+
+    private struct Cursor {
+        let base: UnsafeRawPointer
+        var at: Int
+        let end: Int
+
+        /// A type byte, a number below 100,000,000 and a line end.
+        @inline(__always)
+        mutating func number(_ type: UInt8) -> Int? {
+            guard at &+ 3 < end, base.load(fromByteOffset: at, as: UInt8.self) == type else { return nil }
+            var i = at &+ 1
+            var value = 0
+            let last = min(end &- 1, i &+ 8)
+            while i < last {
+                let digit = base.load(fromByteOffset: i, as: UInt8.self) &- 0x30
+                if digit > 9 { break }
+                value = value &* 10 &+ Int(digit)
+                i &+= 1
+            }
+            guard i < end &- 1, base.load(fromByteOffset: i, as: UInt8.self) == 0x0D else { return nil }
+            at = i &+ 2
+            return value
+        }
+
+        @inline(__always)
+        mutating func bulk() -> ByteView? {
+            guard let count = number(UInt8(ascii: "$")), at &+ count &+ 2 <= end else { return nil }
+            defer { at &+= count &+ 2 }
+            return ByteView(base: base + at, count: count)
+        }
+    }
+}

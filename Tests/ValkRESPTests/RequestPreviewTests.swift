@@ -1,0 +1,41 @@
+// The glance ahead finds the keys of whole requests and stops quietly at everything else.
+
+import Testing
+import ValkBase
+
+@testable import ValkRESP
+
+@Suite struct RequestPreviewTests {
+    func look(_ text: [UInt8], room: Int = 16) -> (keys: [String], requests: Int) {
+        let keys = UnsafeMutablePointer<ByteView>.allocate(capacity: room)
+        defer { keys.deallocate() }
+        return text.withUnsafeBytes { raw in
+            guard let base = raw.baseAddress else { return ([], 0) }
+            let found = RequestPreview.keys(base, from: 0, length: raw.count, into: keys, room: room)
+            return ((0..<found.keys).map { keys[$0].string }, found.requests)
+        }
+    }
+
+    @Test func findsTheFirstArgumentOfEachRequest() {
+        let text = bytes("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nSET\r\n$2\r\nbb\r\n$1\r\nv\r\n")
+        let found = look(text)
+        #expect(found.keys == ["a", "bb"])
+        #expect(found.requests == 3)
+    }
+
+    @Test func findsAllKeysOfMGETAndMSET() {
+        let text = encode([bytes("mset"), bytes("a"), bytes("1"), bytes("b"), bytes("2")])
+            + encode([bytes("MGET"), bytes("c"), bytes("d"), bytes("e")])
+        #expect(look(text).keys == ["a", "b", "c", "d", "e"])
+        #expect(look(text, room: 3).keys == ["a", "b", "c"])
+    }
+
+    @Test func stopsAtTheEndAndAtNonsense() {
+        let text = bytes("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$5\r\nab")
+        #expect(look(text).keys == ["a"])
+        for end in 0...text.count { #expect(look(Array(text[0..<end])).keys.count <= 1) }
+        #expect(look(bytes("PING\r\n")).requests == 0)
+        #expect(look(bytes("*2\r\n$99999999999999999999\r\n")).keys.isEmpty)
+        #expect(look(bytes("*2\r\n$3\r\nGET\r\n$200\r\n") + [UInt8](repeating: 120, count: 210)).keys.isEmpty)
+    }
+}
