@@ -36,13 +36,13 @@ def redis_benchmark(port, command, size, pipeline, requests, connections=50):
     if run.returncode or not rate or not summary:
         raise RuntimeError(f"redis-benchmark failed: {run.stderr.strip()[-300:]} {text[-300:]}")
     _, _, p50, _, p99, worst = (float(x) for x in summary[1].split()[:6])
-    steps = [(float(a), float(b)) for a, b in re.findall(r"^([\d.]+)% <= ([\d.]+) milli", text.split("Cumulative")[0], re.M)]
-    p999 = next((latency for part, latency in steps if part >= 99.9), worst)
+    steps = re.findall(r"^([\d.]+)% <= ([\d.]+) milli", text.split("Cumulative")[0], re.M)
+    p999 = next((float(latency) for part, latency in steps if float(part) >= 99.9), worst)
     return {"rate": float(rate[1]), "p50": p50, "p99": p99, "p999": p999, "max": worst}
 
 
 def load(server, mode, keys, count=None, size=1024, seed=1, generation=1, connections=50, pipeline=16):
-    """Runs the project's own load generator; fails on error replies, and on wrong or missing values of a real server."""
+    """Runs the project's own load generator; fails on error replies, and on wrong or missing values."""
     arguments = [str(machine.compile_part("load")), "--port", str(server.port), "--mode", mode, "--keys", str(keys)]
     arguments += ["--count", str(count or keys), "--size", str(size), "--seed", str(seed)]
     arguments += ["--generation", str(generation), "--connections", str(connections), "--pipeline", str(pipeline)]
@@ -188,13 +188,16 @@ class Bench:
                 resident.append(machine.memory(server.pid)[0])
                 server.remove()
             self.results.setdefault("start", {})[kind] = {
-                "seconds": statistics.median(seconds), "worst_seconds": max(seconds), "idle_mib": statistics.median(resident)
+                "seconds": statistics.median(seconds),
+                "worst_seconds": max(seconds),
+                "idle_mib": statistics.median(resident),
             }
-            self.say(f"  start {kind}: {statistics.median(seconds) * 1000:.0f} ms, idle {statistics.median(resident):.1f} MiB")
+            milliseconds = statistics.median(seconds) * 1000
+            self.say(f"  start {kind}: {milliseconds:.0f} ms, idle {statistics.median(resident):.1f} MiB")
 
     def start_filled(self):
-        """Start to first PONG with 1 GiB stored, killed at the end of the load: the log's tail is as full as it gets."""
-        keys = self.count(1_000_000)
+        """Start to first PONG with 1 GiB stored, killed right after the load: the log's tail is as full as it gets."""
+        keys = 1_000_000
         for kind in self.real_kinds():
             server = self.open(kind)
             server.start()
@@ -245,8 +248,8 @@ class Bench:
             result["restart"] = {"pong_seconds": pong, "get_seconds": time.monotonic() - begun}
             load(server, "get", keys, count=min(keys, 200_000), seed=4, generation=2)
             self.say(
-                f"  read {kind}: {result['read']['rate']:,.0f}/s, {result['read']['cpu_us']:.1f} µs CPU; after kill -9: "
-                f"PONG {pong:.2f} s, GET {result['restart']['get_seconds']:.2f} s, values checked"
+                f"  read {kind}: {result['read']['rate']:,.0f}/s, {result['read']['cpu_us']:.1f} µs CPU; "
+                f"after kill -9: PONG {pong:.2f} s, GET {result['restart']['get_seconds']:.2f} s, values checked"
             )
             self.results.setdefault("fill", {})[kind] = result
             server.remove()

@@ -13,9 +13,9 @@ BUILT = ROOT / ".build/bench"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-def compile_part(name, *flags):
+def compile_part(name, *flags, suffix=""):
     """Compiles bench-parts/NAME.c into the ignored build folder, if it is newer than what is there."""
-    source, target = PARTS / f"{name}.c", BUILT / name
+    source, target = PARTS / f"{name}.c", BUILT / (name + suffix)
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         BUILT.mkdir(parents=True, exist_ok=True)
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
