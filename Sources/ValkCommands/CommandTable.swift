@@ -47,9 +47,10 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
         var index: UInt16
     }
 
-    /// A struct around the function: a bare function value in generic memory would be wrapped anew at each load.
+    /// A struct around the function: a function value in generic memory, an Optional's too, is wrapped anew in an object
+    /// on the heap at each load.
     private struct Handler {
-        let run: DataHandler?
+        let run: DataHandler
     }
 
     /// Hot facts by index; valid as long as the table.
@@ -102,7 +103,7 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
         let handlers = UnsafeMutablePointer<Handler>.allocate(capacity: max(1, specs.count))
         for (i, spec) in specs.enumerated() {
             let range = spec.legacyRange
-            var handler: DataHandler?
+            var handler: DataHandler = { _ throws(Interruption) in preconditionFailure("runs elsewhere") }
             var hostedID = -1
             switch spec.action {
             case .data(let body): handler = body
@@ -173,14 +174,9 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
         return lookup(name)
     }
 
-    /// The handler of a data command; nil for hosted ones and containers.
-    @inline(__always)  // One load; the call is the dispatcher's hottest.
-    package func handler(_ index: Int) -> DataHandler? { handlers[index].run }
-
-    /// Runs a data command; `index` is one that has a handler.
+    /// Runs a data command; `index` is neither a hosted one nor a container.
     package func run(_ index: Int, _ context: CommandContext) throws(Interruption) {
-        guard let body = handlers[index].run else { preconditionFailure("\(fullNames[index]) does not run here") }
-        try body(context)
+        try handlers[index].run(context)
     }
 
     package func subcommands(of index: Int) -> [Int] { children[index] }

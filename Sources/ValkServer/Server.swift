@@ -42,7 +42,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package let logger: Logger
     package let registry = ClientRegistry()
     package let monitors: MonitorFeed
-    let hosted: [HostedHandler]
+    let hosted: [HostedCommands.Entry]
     let gate: ServerGate
     let stripes = KeyStripes()
     /// By command index: MULTI does not queue it.

@@ -124,14 +124,14 @@ final class Harness {
         let args = ArgumentList(views: views, count: words.count)
         context.prepare(args: args, reply: ReplyWriter(out: out, version: version), database: database)
         let index = table.resolve(args[0], words.count > 1 ? args[1] : nil)
-        guard index >= 0, let handler = table.handler(index) else {
+        guard index >= 0, table.entries[index].hostedID < 0, !table.entries[index].isContainer else {
             return context.fail("ERR unknown command '\(args[0].string)'")
         }
         guard table.entries[index].accepts(argumentCount: words.count) else {
             return context.failArity(table.fullNames[index])
         }
         do {
-            try handler(context)
+            try table.run(index, context)
         } catch {
             Issue.record("\(args[0].string): \(error)")
         }

@@ -130,10 +130,11 @@ extension Executor {
             args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
             database: Int(s.pointee.database))
         do throws(Interruption) {
-            if let handler = table.handler(index) {
-                try handler(context)
+            let hostedID = Int(entries[index].hostedID)
+            if hostedID < 0 {
+                try table.run(index, context)
             } else {
-                try hosted[Int(entries[index].hostedID)](connection, context)
+                try hosted[hostedID].run(connection, context)
             }
         } catch {
             if error == .wouldBlock { throw error }

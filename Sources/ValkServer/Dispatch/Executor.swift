@@ -36,7 +36,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let mayBlock: Bool
     let table: CommandTable
     let entries: UnsafePointer<CommandEntry>
-    let hosted: [HostedHandler]
+    let hosted: [HostedCommands.Entry]
     let stripes: KeyStripes
     let gate: ServerGate
     let counters: ThreadCounters
@@ -269,10 +269,11 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             database: Int(s.pointee.database))
         var position: UInt64 = 0
         do throws(Interruption) {
-            if let handler = table.handler(index) {
-                try handler(context)
+            let hostedID = Int(entries[index].hostedID)
+            if hostedID < 0 {
+                try table.run(index, context)
             } else {
-                try hosted[Int(entries[index].hostedID)](connection, context)
+                try hosted[hostedID].run(connection, context)
             }
             if !context.keys.batch.isEmpty {
                 position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue

@@ -16,13 +16,18 @@ import ValkEngine
 package typealias HostedHandler = @Sendable (Connection, CommandContext) throws(Interruption) -> Void
 
 package struct HostedCommands {
-    package private(set) var handlers: [HostedHandler] = []
+    /// A struct around the function: an array of bare functions wraps one anew on the heap at each load.
+    package struct Entry: Sendable {
+        let run: HostedHandler
+    }
+
+    package private(set) var handlers: [Entry] = []
 
     package init() {}
 
     /// Registers a handler and returns the action to put into its spec.
     package mutating func add(_ handler: @escaping HostedHandler) -> Action {
-        handlers.append(handler)
+        handlers.append(Entry(run: handler))
         return .hosted(handlers.count - 1)
     }
 
