@@ -7,7 +7,7 @@
 import ValkBase
 
 package class EntryCursor {
-    package init() {}
+    init() {}
 
     package var isValid: Bool { preconditionFailure("abstract") }
     /// The entry at the cursor; only while `isValid`.
