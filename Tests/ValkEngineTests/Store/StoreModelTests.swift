@@ -201,7 +201,7 @@ final class ModelRun {
 @Suite struct StoreModelTests {
     @Test(arguments: 0..<12)
     func agreesWithModel(round: Int) throws {
-        let folder = try TemporaryFolder()
+        let folder = TemporaryFolder()
         let run = try ModelRun(seed: TestSeed("StoreModelTests").value &+ UInt64(round), disk: PosixDisk(), path: folder.path + "/store")
         for i in 0..<1500 {
             try run.step()
