@@ -164,7 +164,9 @@ extension ByteView {
     /// Equality with a password in a time that does not depend on where they differ.
     func equalsSecret(_ secret: [UInt8]) -> Bool {
         var difference = count ^ secret.count
-        for index in 0..<count { difference |= Int(self[index] ^ (secret.isEmpty ? 0xFF : secret[index % secret.count])) }
+        for index in 0..<count {
+            difference |= Int(self[index] ^ (secret.isEmpty ? 0xFF : secret[index % secret.count]))
+        }
         return difference == 0
     }
 }

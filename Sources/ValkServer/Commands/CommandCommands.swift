@@ -50,7 +50,8 @@ extension Administration {
                     "INFO [<command-name> ...]", "    Describe commands; without names, all of them.",
                     "DOCS [<command-name> ...]", "    Return the documentation of commands; without names, of all.",
                     "GETKEYS <full-command>", "    Return the keys of a whole command.",
-                    "GETKEYSANDFLAGS <full-command>", "    Return the keys of a whole command and what it does to them.",
+                    "GETKEYSANDFLAGS <full-command>",
+                    "    Return the keys of a whole command and what it does to them.",
                 ])
         }
     }

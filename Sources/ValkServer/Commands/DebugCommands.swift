@@ -62,16 +62,18 @@ extension Administration {
         // Redis shows an address, which stays while a value is changed in place: here it names the key.
         var address: UInt64 = 0xcbf2_9ce4_8422_2325
         for index in 0..<key.count { address = (address ^ UInt64(key[index])) &* 0x100_0000_01b3 }
-        context.reply.simple(text: "Value at:0x\(String(address, radix: 16)) refcount:1 encoding:raw "
-            + "serializedlength:\(length) lru:0 lru_seconds_idle:0 type:string sequence:\(sequence)")
+        context.reply.simple(
+            text: "Value at:0x\(String(address, radix: 16)) refcount:1 encoding:raw "
+                + "serializedlength:\(length) lru:0 lru_seconds_idle:0 type:string sequence:\(sequence)")
     }
 
     /// What is in memory goes to the disk; reading it again from there is what the store does anyway.
     private func reload(_ connection: Connection, _ context: CommandContext) throws(Interruption) {
         for index in 2..<max(2, context.args.count) {
             let option = context.args[index]
-            guard option.equalsIgnoringCase("merge") || option.equalsIgnoringCase("noflush")
-                || option.equalsIgnoringCase("nosave")
+            guard
+                option.equalsIgnoringCase("merge") || option.equalsIgnoringCase("noflush")
+                    || option.equalsIgnoringCase("nosave")
             else {
                 return context.fail("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
             }

@@ -145,7 +145,9 @@ extension ConfigDirective {
             }
             guard let hard = parseMemory(words[at + 1]), let soft = parseMemory(words[at + 2]),
                 let seconds = Int64(words[at + 3]), seconds >= 0
-            else { throw ConfigValueError("Error in hard, soft or soft_seconds setting in buffer limit configuration.") }
+            else {
+                throw ConfigValueError("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+            }
             limits[index * 4] = name
             limits[index * 4 + 1] = String(hard)
             limits[index * 4 + 2] = String(soft)

@@ -93,10 +93,13 @@ package enum ConfigWords {
 
     /// `bytes` as they are where that is one word, else quoted.
     package static func quoteIfNeeded(_ bytes: [UInt8]) -> [UInt8] {
-        let plain = !bytes.isEmpty && bytes.allSatisfy {
-            $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "'") && $0 != UInt8(ascii: "\\")
-                && $0 != UInt8(ascii: "#")
-        }
+        let plain =
+            !bytes.isEmpty
+            && bytes.allSatisfy {
+                $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "'")
+                    && $0 != UInt8(ascii: "\\")
+                    && $0 != UInt8(ascii: "#")
+            }
         return plain ? bytes : quote(bytes)
     }
 

@@ -62,11 +62,13 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
         let status = getaddrinfo(isAny ? nil : address, String(port), &hints, &found)
         guard status == 0, let info = found else {
             if isOptional { return nil }
-            throw ListenError(description: "cannot listen on \(address):\(port): \(String(cString: gai_strerror(status)))")
+            throw ListenError(
+                description: "cannot listen on \(address):\(port): \(String(cString: gai_strerror(status)))")
         }
         defer { freeaddrinfo(found) }
         let descriptor = socket(
-            info.pointee.ai_family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+            info.pointee.ai_family,
+            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
                 | Int32(SOCK_NONBLOCK.rawValue), Int32(IPPROTO_TCP))
         if descriptor < 0 {
             let code = errno

@@ -304,7 +304,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         if effects.position.rawValue > position { position = effects.position.rawValue }
         if effects.dirty > 0 { counters.add(.dirty, effects.dirty) }
         if effects.errorReplies > 0 {
-            counters.addFailed(index)
+            // Of EXEC, the queued command that failed has been counted.
+            if index != execIndex { counters.addFailed(index) }
             counters.addError(effects.errorCode, effects.errorReplies)
         }
         let threshold = server.settings.slowlogThresholdMicroseconds.load(ordering: .relaxed)

@@ -102,7 +102,8 @@ package struct SecretArguments {
                 hidden.formUnion([index + 1, index + 2])
             }
         } else if arguments[0].equalsIgnoringCase("config"), arguments[1].equalsIgnoringCase("set") {
-            for index in stride(from: 2, to: arguments.count - 1, by: 2) where SecretArguments.isSecret(arguments[index]) {
+            for index in stride(from: 2, to: arguments.count - 1, by: 2)
+            where SecretArguments.isSecret(arguments[index]) {
                 hidden.insert(index + 1)
             }
         }

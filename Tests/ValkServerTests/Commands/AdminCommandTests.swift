@@ -13,7 +13,8 @@ import ValkCommands
         let client = try server.connect()
         #expect(try client.ask("CONFIG", "GET", "timeout", "maxclient?") == "*[$timeout,$0,$maxclients,$10000]")
         #expect(try client.ask("CONFIG", "SET", "maxclients", "1", "timeout", "x").hasPrefix("-ERR CONFIG SET failed"))
-        #expect(try client.ask("CONFIG", "SET", "maxclients") == "-ERR wrong number of arguments for 'config|set' command")
+        #expect(
+            try client.ask("CONFIG", "SET", "maxclients") == "-ERR wrong number of arguments for 'config|set' command")
         #expect(try client.ask("CONFIG", "SET", "maxclients", "1", "timeout") == "-ERR syntax error")
         #expect(try client.ask("CONFIG", "SET", "maxclients", "1") == "+OK")
         let refused = try server.connect()
@@ -70,7 +71,8 @@ import ValkCommands
         let server = try FullServer()
         let names = Set(server.server.table.fullNames)
         let administration = Administration(
-            config: server.config, log: ServerLog(path: "/dev/null", level: .warning), slowLog: SlowLog(), stopRequest: {})
+            config: server.config, log: ServerLog(path: "/dev/null", level: .warning), slowLog: SlowLog(),
+            stopRequest: {})
         for name in administration.handlers().names { #expect(names.contains(name), "no spec for \(name)") }
     }
 

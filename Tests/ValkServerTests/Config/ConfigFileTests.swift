@@ -119,7 +119,10 @@ import ValkBase
     }
 
     @Test(arguments: [
-        ("\nprot 1", ["at line 2", ">>> 'prot 1'", "Bad directive", "did you mean 'port'?", "FATAL CONFIG FILE ERROR"]),
+        (
+            "\nprot 1",
+            ["at line 2", ">>> 'prot 1'", "Bad directive", "did you mean 'port'?", "FATAL CONFIG FILE ERROR"]
+        ),
         ("port", ["wrong number of arguments", "a whole number from 0 to 65535"]),
         ("port 1 2", ["wrong number of arguments"]),
         ("port 70000", ["argument must be between 0 and 65535 inclusive"]),

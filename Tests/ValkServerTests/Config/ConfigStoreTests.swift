@@ -141,8 +141,10 @@ import ValkBase
         ("save", "1", "Invalid save parameters"),
         ("notify-keyspace-events", "q", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
         ("client-output-buffer-limit", "normal", "Wrong number of arguments in buffer limit configuration."),
-        ("latency-tracking-info-percentiles", "101",
-            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"),
+        (
+            "latency-tracking-info-percentiles", "101",
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
+        ),
         ("oom-score-adj-values", "1", "wrong number of arguments"),
     ])
     func refusesBadValuesWithRedisWords(_ name: String, _ value: String, _ text: String) {

@@ -47,7 +47,9 @@ import ValkBase
 
     @Test func everySettingWithoutEffectIsListedUnderItsReason() {
         for reason in IgnoredReason.allCases {
-            let names = ConfigSchema.all().filter { $0.meaning == .ignored(reason) && !$0.isHidden }.map { "`\($0.name)`" }
+            let names = ConfigSchema.all().filter { $0.meaning == .ignored(reason) && !$0.isHidden }.map {
+                "`\($0.name)`"
+            }
             if names.isEmpty { continue }
             let line = "- \(reason.rawValue): \(names.joined(separator: ", "))."
             #expect(Self.document.contains(line), "missing: \(line)")
