@@ -135,10 +135,11 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
     /// A range was deleted: a flush gives its space back.
     private var wantsSeal = false
 
-    /// Not for every range deletion of a nearly empty store: a flush costs two syncs.
-    private var isWorthSealing: Bool {
-        !view.root.runs.isEmpty || view.active.sorted.usedBytes > 1 << 20 || view.rangeTombstones.count > 32
-    }
+    /// Range deletions since the last seal.
+    private var rangeDeletions = 0
+
+    /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or two.
+    private var isWorthSealing: Bool { view.active.sorted.usedBytes > 1 << 20 || rangeDeletions > 64 }
 
     /// With the commit lock held; gives it up while it waits.
     private func admit(_ bytes: Int, _ onlyDeletes: Bool, _ mayBlock: Bool) throws(Interruption) {
@@ -177,6 +178,7 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
         if operation.action == .deleteRange {
             addRangeTombstone(RangeTombstone(lower: key.array, upper: value.array, sequence: sequence))
             wantsSeal = true
+            rangeDeletions += 1
             return
         }
         if table.firstWriteTime == 0 { table.firstWriteTime = Monotonic.nanoseconds() }
@@ -202,6 +204,7 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
     /// With the commit lock held: the active table becomes the newest sealed one.
     private func seal() {
         wantsSeal = false
+        rangeDeletions = 0
         let table = view.active
         table.endPosition = log.replayPosition
         table.lastSequence = nextSequence &- 1
@@ -262,9 +265,11 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
     var sealedCount: Int { commitLock.withLock { view.sealed.count } }
     var canFlush: Bool { commitLock.withLock { stopReason == nil && !hasNoSpace } }
 
-    /// Seals a table that has been open for long, so that its log can be given back.
+    /// Seals a table that has been open for long, so that its log can be given back, and one with a range deletion
+    /// that frees table files. Called once a second while there is nothing to flush.
     func sealIfOld() {
         commitLock.withLock {
+            if wantsSeal && !view.root.runs.isEmpty { return seal() }
             let table = view.active
             guard table.firstWriteTime != 0, table.sorted.usedBytes > 1 << 20 else { return }
             if Monotonic.nanoseconds() - table.firstWriteTime > 300_000_000_000 { seal() }

@@ -258,11 +258,12 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         {
             more.append(.removeRangeTombstone(tombstone.sequence))
         }
-        for case .removeRangeTombstone(let sequence) in more {
-            next.rangeTombstones.removeAll { $0.sequence == sequence }
-        }
+        var settled = Set<UInt64>()
+        for case .removeRangeTombstone(let sequence) in more { settled.insert(sequence) }
+        next.rangeTombstones.removeAll { settled.contains($0.sequence) }
         // Namespaces that were deleted whole are gone for good, and so are their counts.
-        for tombstone in state.rangeTombstones where !next.rangeTombstones.contains(tombstone) {
+        let kept = Set(next.rangeTombstones.map(\.sequence))
+        for tombstone in state.rangeTombstones where !kept.contains(tombstone.sequence) {
             guard let namespace = tombstone.wholeNamespace, options.countsNamespaces else { continue }
             more.append(.counts(namespace, NamespaceCounts()))
             next.counts[namespace] = nil

@@ -32,6 +32,8 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
     let runs: UnsafeMutablePointer<Unmanaged<Run>>
     let runCount: Int
     let hasRangeTombstones: Bool
+    /// Largest sequence of a range deletion: entries written later need no look at them.
+    let newestTombstone: UInt64
 
     init(active: MemoryTable, sealed: [MemoryTable], root: Bucket, rangeTombstones: [RangeTombstone]) {
         self.active = active
@@ -39,6 +41,7 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
         self.root = root
         self.rangeTombstones = rangeTombstones
         hasRangeTombstones = !rangeTombstones.isEmpty
+        newestTombstone = rangeTombstones.reduce(0) { max($0, $1.sequence) }
         memoryCount = sealed.count + 1
         memory = .allocate(capacity: memoryCount)
         memory.initialize(to: Unmanaged.passUnretained(active.sorted))
@@ -67,6 +70,7 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
 
     /// Whether a range deletion newer than `sequence` and not newer than `maxSequence` hides `key`.
     func isRangeDeleted(_ key: ByteView, sequence: UInt64, maxSequence: UInt64) -> Bool {
+        if sequence > newestTombstone { return false }
         for tombstone in rangeTombstones
         where tombstone.sequence > sequence && tombstone.sequence <= maxSequence && tombstone.covers(key) {
             return true
