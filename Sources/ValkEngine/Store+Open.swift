@@ -110,7 +110,8 @@ private struct Opener {
             let runs = try openRuns(state, cache, segments, janitor)
             recovery.tables = state.tables.count
 
-            let replayed = MemoryTable(pool: pool, startPosition: state.checkpoint.position)
+            let replayed = MemoryTable(
+                pool: pool, startPosition: state.checkpoint.position, tableBytes: options.tableBytes)
             var tombstones = state.rangeTombstones
             let replay = try replayLog(into: replayed, &tombstones, storeId, state.checkpoint)
             recovery.replayedRecords = replay.records
@@ -135,7 +136,8 @@ private struct Opener {
                 replayed.endPosition = log.replayPosition
                 replayed.lastSequence = lastSequence
                 sealed = [replayed]
-                active = MemoryTable(pool: pool, startPosition: log.replayPosition)
+                active = MemoryTable(
+                    pool: pool, startPosition: log.replayPosition, tableBytes: options.tableBytes)
                 active.segmentHolds = [segments.hold(log.replayPosition.segment)]
             }
             var base = CountDeltas()

@@ -208,7 +208,7 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
         let table = view.active
         table.endPosition = log.replayPosition
         table.lastSequence = nextSequence &- 1
-        let next = MemoryTable(pool: pool, startPosition: table.endPosition)
+        let next = MemoryTable(pool: pool, startPosition: table.endPosition, tableBytes: options.tableBytes)
         next.segmentHolds = [segments.hold(table.endPosition.segment)]
         if heldSegment != table.endPosition.segment { next.segmentHolds.append(segments.hold(heldSegment)) }
         replaceView(

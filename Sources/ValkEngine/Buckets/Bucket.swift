@@ -64,9 +64,10 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         return low
     }
 
-    /// Asks for the filter line that a look-up of `key` will test.
+    /// Asks the processor for the filter line of `key`.
+    @inline(__always)
     func prefetch(_ key: ByteView, _ hash: UInt64) {
-        let index = fileIndex(key)
+        let index = fileCount == 1 ? 0 : fileIndex(key)
         if index < fileCount { tables[index]._withUnsafeGuaranteedRef { $0.prefetch(hash) } }
     }
 

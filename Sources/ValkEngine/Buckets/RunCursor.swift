@@ -21,9 +21,9 @@ final class RunCursor: EntryCursor {
 
     override var isValid: Bool { cursor?.isValid ?? false }
 
-    override var entry: Entry {
+    override var entryPointer: UnsafePointer<Entry> {
         guard let cursor else { preconditionFailure("entry of a cursor that is nowhere") }
-        return cursor.entry
+        return cursor.entryPointer
     }
 
     private func open(_ index: Int) -> EntryCursor? {

@@ -19,8 +19,9 @@ final class MemoryTable: @unchecked Sendable {  // `sorted` has its own rules; t
     /// Keep the segments that this table's records and values lie in.
     var segmentHolds: [SegmentHold] = []
 
-    init(pool: ChunkPool, startPosition: LogPosition) {
-        sorted = SortedTable(pool: pool)
+    init(pool: ChunkPool, startPosition: LogPosition, tableBytes: Int) {
+        // About sixteen bits for each entry of some hundred bytes that fits the table.
+        sorted = SortedTable(pool: pool, filterBytes: tableBytes / 64)
         self.startPosition = startPosition
     }
 

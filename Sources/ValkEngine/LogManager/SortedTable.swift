@@ -102,13 +102,27 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
     package private(set) var firstSequence: UInt64 = 0
     package private(set) var lastSequence: UInt64 = 0
 
-    package init(pool: ChunkPool) {
+    /// Two bits a key in one cache line: a look at a key that is not here ends at the filter, which stays in the
+    /// processor's cache, and not at the bottom of the tree.
+    private let filter: UnsafeMutableRawPointer
+    private let filterMask: UInt64
+
+    /// `filterBytes` is rounded up to a power of two, at least 64.
+    package init(pool: ChunkPool, filterBytes: Int = 4096) {
+        var size = 64
+        while size < filterBytes { size *= 2 }
+        filter = .allocate(byteCount: size, alignment: 64)
+        memset(filter, 0, size)
+        filterMask = UInt64(size / 64 - 1)
         arena = TableArena(pool: pool)
         root = .allocate(capacity: 1)
         root.initialize(to: 0)
     }
 
-    deinit { root.deallocate() }
+    deinit {
+        root.deallocate()
+        filter.deallocate()
+    }
 
     /// Bytes in use by entries and nodes. Writer only.
     package var usedBytes: Int { arena.usedBytes }
@@ -116,6 +130,26 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
     package var reservedBytes: Int { arena.reservedBytes }
 
     // MARK: Reading
+
+    @inline(__always)
+    private func filterWords(_ hash: UInt64) -> (first: UnsafeMutableRawPointer, second: UnsafeMutableRawPointer) {
+        let line = filter + Int((hash >> 32) & filterMask) &* 64
+        return (line + Int(hash & 3) &* 8, line + 32 + Int((hash >> 2) & 3) &* 8)
+    }
+
+    @inline(__always)
+    package func mayContain(_ hash: UInt64) -> Bool {
+        let words = filterWords(hash)
+        let first = valk_load_relaxed_u64(words.first) >> ((hash >> 4) & 63)
+        let second = valk_load_relaxed_u64(words.second) >> ((hash >> 10) & 63)
+        return first & second & 1 != 0
+    }
+
+    /// As `find(_:maxSequence:)`, with `key.hash64` at hand.
+    @inline(__always)
+    package func find(_ key: ByteView, _ hash: UInt64, maxSequence: UInt64) -> TableRecord? {
+        mayContain(hash) ? find(key, maxSequence: maxSequence) : nil
+    }
 
     /// The newest version of `key` with a sequence of at most `maxSequence`, or nil. Any thread.
     @inline(__always)
@@ -250,6 +284,7 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
         while true {
             let slot = at.load(as: UInt64.self)
             if slot == 0 {
+                note(key)
                 valk_store_release_u64(at, leaf)
                 return nil
             }
@@ -261,6 +296,7 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
                     valk_store_release_u64(at, leaf)
                     return old
                 }
+                note(key)
                 let shared = oldKey.dropFirst(depth).commonPrefix(with: key.dropFirst(depth))
                 let node = makeNode(NodeType.four, prefix: key[depth..<depth &+ shared])
                 let split = depth &+ shared
@@ -275,6 +311,7 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
                 let rest = key.dropFirst(depth)
                 let shared = prefix.commonPrefix(with: rest)
                 if shared < prefix.count {
+                    note(key)
                     splitPrefix(at, node, prefix, shared, key, depth, leaf)
                     return nil
                 }
@@ -289,9 +326,19 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
                 depth &+= 1
                 continue
             }
+            note(key)
             append(at, node, key[depth], leaf)
             return nil
         }
+    }
+
+    /// Enters a new key into the filter, before the key can be found.
+    @inline(__always)
+    private func note(_ key: ByteView) {
+        let hash = key.hash64
+        let words = filterWords(hash)
+        valk_store_relaxed_u64(words.first, words.first.load(as: UInt64.self) | 1 << ((hash >> 4) & 63))
+        valk_store_relaxed_u64(words.second, words.second.load(as: UInt64.self) | 1 << ((hash >> 10) & 63))
     }
 
     private func makeNode(_ type: UInt8, prefix: ByteView) -> UnsafeMutableRawPointer {
@@ -302,7 +349,7 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
         case NodeType.fortyEight: bytes = SortedTable.bytes48
         default: bytes = SortedTable.bytes256
         }
-        let node = arena.allocate(bytes)
+        let node = arena.allocateLine(bytes)
         memset(node, 0, bytes)
         node.storeBytes(of: type, as: UInt8.self)
         SortedTable.setPrefix(node, prefix)

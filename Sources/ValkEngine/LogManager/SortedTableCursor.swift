@@ -18,25 +18,51 @@ package final class SortedTableCursor: EntryCursor {
     private let table: SortedTable
     private let maxSequence: UInt64
     private let allVersions: Bool
-    private var path: [Step] = []
+    /// The path, on the heap of the cursor: walking touches no array and no reference counts.
+    private var path: UnsafeMutablePointer<Step>
+    private var depth = 0
+    private var capacity = 32
     /// Newest version of the key at the cursor; 0 when the cursor is past an end.
     private var head: UInt64 = 0
     /// The version at the cursor.
     private var current: UInt64 = 0
-    private var scratch = Entry()
+    private let scratch: UnsafeMutablePointer<Entry>
 
     /// `table` is kept alive by the cursor. Versions newer than `maxSequence` are not seen.
     package init(_ table: SortedTable, maxSequence: UInt64, allVersions: Bool) {
         self.table = table
         self.maxSequence = maxSequence
         self.allVersions = allVersions
+        path = .allocate(capacity: 32)
+        scratch = .allocate(capacity: 1)
+        scratch.initialize(to: Entry())
         super.init()
-        path.reserveCapacity(32)
+    }
+
+    deinit {
+        path.deallocate()
+        scratch.deallocate()
+    }
+
+    @inline(__always)
+    private func push(_ node: UnsafeMutableRawPointer, _ byte: Int) {
+        if depth == capacity { grow() }
+        (path + depth).initialize(to: Step(node: node, byte: byte))
+        depth &+= 1
+    }
+
+    @inline(never)
+    private func grow() {
+        let bigger = UnsafeMutablePointer<Step>.allocate(capacity: capacity * 2)
+        bigger.initialize(from: path, count: depth)
+        path.deallocate()
+        path = bigger
+        capacity *= 2
     }
 
     package override var isValid: Bool { current != 0 }
 
-    package override var entry: Entry { scratch }
+    package override var entryPointer: UnsafePointer<Entry> { UnsafePointer(scratch) }
 
     /// The record at the cursor, if it is the oldest version of its key in the table (whose prior is not in the table).
     var openRecord: TableRecord? {
@@ -46,7 +72,7 @@ package final class SortedTableCursor: EntryCursor {
 
     private func load(_ record: UInt64) {
         current = record
-        TableRecord(SortedTable.address(record)).fill(&scratch)
+        TableRecord(SortedTable.address(record)).fill(scratch)
     }
 
     /// The newest version of at most `maxSequence` in the chain at `record`, 0 when there is none.
@@ -70,7 +96,18 @@ package final class SortedTableCursor: EntryCursor {
         }
         let low = after < 0 ? 0 : after + 1
         switch node.load(as: UInt8.self) {
-        case SortedTable.NodeType.four, SortedTable.NodeType.sixteen:
+        case SortedTable.NodeType.sixteen:
+            if low > 255 { return nil }
+            let count = SortedTable.nodeCount(node)
+            // The least byte not below `low` among the filled ones, sixteen at a time.
+            let bytes = (node + 24).loadUnaligned(as: SIMD16<UInt8>.self)
+            let ordinals = SIMD16<UInt8>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+            let isUsed = ordinals .< UInt8(truncatingIfNeeded: count)
+            let fits = isUsed .& (bytes .>= UInt8(truncatingIfNeeded: low))
+            let best = bytes.replacing(with: UInt8.max, where: .!fits).min()
+            guard let slot = SortedTable.childSlot(node, best), Int(best) >= low else { return nil }
+            return (Int(best), valk_load_acquire_u64(slot))
+        case SortedTable.NodeType.four:
             let count = SortedTable.nodeCount(node)
             var best = 256
             for i in 0..<count {
@@ -127,7 +164,7 @@ package final class SortedTableCursor: EntryCursor {
             guard let (byte, child) = SortedTableCursor.nextChild(node, after: -2) else {
                 preconditionFailure("a node of the sorted table has no child")
             }
-            path.append(Step(node: node, byte: byte))
+            push(node, byte)
             slot = child
         }
         head = slot & ~1
@@ -140,7 +177,7 @@ package final class SortedTableCursor: EntryCursor {
             guard let (byte, child) = SortedTableCursor.previousChild(node, before: 257) else {
                 preconditionFailure("a node of the sorted table has no child")
             }
-            path.append(Step(node: node, byte: byte))
+            push(node, byte)
             slot = child
         }
         head = slot & ~1
@@ -148,35 +185,37 @@ package final class SortedTableCursor: EntryCursor {
 
     /// To the next leaf; `head` is 0 at the end.
     private func nextLeaf() {
-        while let step = path.last {
-            if let (byte, slot) = SortedTableCursor.nextChild(step.node, after: step.byte) {
-                path[path.count - 1].byte = byte
+        while depth > 0 {
+            let step = path + (depth &- 1)
+            if let (byte, slot) = SortedTableCursor.nextChild(step.pointee.node, after: step.pointee.byte) {
+                step.pointee.byte = byte
                 descendFirst(slot)
                 return
             }
-            path.removeLast()
+            depth &-= 1
         }
         head = 0
     }
 
     private func previousLeaf() {
-        while let step = path.last {
-            if let (byte, slot) = SortedTableCursor.previousChild(step.node, before: step.byte) {
-                path[path.count - 1].byte = byte
+        while depth > 0 {
+            let step = path + (depth &- 1)
+            if let (byte, slot) = SortedTableCursor.previousChild(step.pointee.node, before: step.pointee.byte) {
+                step.pointee.byte = byte
                 descendLast(slot)
                 return
             }
-            path.removeLast()
+            depth &-= 1
         }
         head = 0
     }
 
     /// Finds the first leaf at or after `key`.
     private func findLeaf(_ key: ByteView) {
-        path.removeAll(keepingCapacity: true)
+        self.depth = 0
         head = 0
         var slot = valk_load_acquire_u64(table.root)
-        var depth = 0
+        var matched = 0
         while slot != 0 {
             if slot & 1 != 0 {
                 head = slot & ~1
@@ -185,7 +224,7 @@ package final class SortedTableCursor: EntryCursor {
             }
             let node = SortedTable.address(slot)
             let prefix = SortedTable.prefix(node)
-            let rest = key.dropFirst(depth)
+            let rest = key.dropFirst(matched)
             let shared = prefix.commonPrefix(with: rest)
             if shared < prefix.count {
                 // The key leaves the prefix: the whole subtree is after it or before it.
@@ -196,23 +235,23 @@ package final class SortedTableCursor: EntryCursor {
                 }
                 return
             }
-            depth += shared
-            if depth == key.count {
+            matched += shared
+            if matched == key.count {
                 descendFirst(slot)
                 return
             }
-            let wanted = Int(key[depth])
+            let wanted = Int(key[matched])
             guard let (byte, child) = SortedTableCursor.nextChild(node, after: wanted - 1 < 0 ? -1 : wanted - 1) else {
                 nextLeaf()
                 return
             }
-            path.append(Step(node: node, byte: byte))
+            push(node, byte)
             if byte > wanted {
                 descendFirst(child)
                 return
             }
             slot = child
-            depth += 1
+            matched += 1
         }
     }
 
@@ -257,7 +296,7 @@ package final class SortedTableCursor: EntryCursor {
     }
 
     package override func seekToFirst() {
-        path.removeAll(keepingCapacity: true)
+        depth = 0
         head = 0
         let slot = valk_load_acquire_u64(table.root)
         if slot != 0 { descendFirst(slot) }
@@ -265,7 +304,7 @@ package final class SortedTableCursor: EntryCursor {
     }
 
     package override func seekToLast() {
-        path.removeAll(keepingCapacity: true)
+        depth = 0
         head = 0
         let slot = valk_load_acquire_u64(table.root)
         if slot != 0 { descendLast(slot) }

@@ -73,6 +73,18 @@ struct TableArena: ~Copyable {
         return result
     }
 
+    /// Memory that starts on a cache line of its own; for nodes, which are read line by line.
+    mutating func allocateLine(_ bytes: Int) -> UnsafeMutableRawPointer {
+        let misaligned = Int(bitPattern: at) & 63
+        let padding = misaligned == 0 ? 0 : 64 &- misaligned
+        if padding &+ bytes <= left {
+            at += padding
+            left &-= padding
+            usedBytes &+= padding
+        }
+        return allocate(bytes)
+    }
+
     @inline(never)
     private mutating func allocateSlow(_ bytes: Int) -> UnsafeMutableRawPointer {
         usedBytes += bytes

@@ -83,9 +83,16 @@ package final class StoreReader {
         let view = self.view
         let count = view.memoryCount
         let tables = view.memory
+        let hash = key.hash64
+        // The filters of the runs are likely not in the processor's cache: ask for all of them before waiting for one.
+        var r = 0
+        while r < view.runCount {
+            view.runs[r]._withUnsafeGuaranteedRef { $0.prefetch(key, hash) }
+            r &+= 1
+        }
         var i = 0
         while i < count {
-            if let record = tables[i]._withUnsafeGuaranteedRef({ $0.find(key, maxSequence: maxSequence) }) {
+            if let record = tables[i]._withUnsafeGuaranteedRef({ $0.find(key, hash, maxSequence: maxSequence) }) {
                 if record.kind == .delete { return nil }
                 record.fill(slot)
                 return checked(key, maxSequence)
@@ -93,13 +100,12 @@ package final class StoreReader {
             i &+= 1
         }
         if view.runCount == 0 { return nil }
-        return try findInRuns(view, key, maxSequence)
+        return try findInRuns(view, key, hash, maxSequence)
     }
 
     private func findInRuns(
-        _ view: View, _ key: ByteView, _ maxSequence: UInt64
+        _ view: View, _ key: ByteView, _ hash: UInt64, _ maxSequence: UInt64
     ) throws(Interruption) -> UnsafePointer<Entry>? {
-        let hash = key.hash64
         let count = view.runCount
         let runs = view.runs
         var i = 0

@@ -9,11 +9,14 @@ final class BatchCursor: EntryCursor {
     private var order: [WriteBatch.Operation] = []
     private var at = 0
     private let sequence: UInt64
+    private let slot: UnsafeMutablePointer<Entry>
 
     /// `sequence` is given to all entries; larger than any in the store.
     init(_ batch: WriteBatch, sequence: UInt64) {
         self.batch = batch
         self.sequence = sequence
+        slot = .allocate(capacity: 1)
+        slot.initialize(to: Entry())
         super.init()
         let points = batch.operations.enumerated().filter { $0.element.action != .deleteRange }
         let sorted = points.sorted {
@@ -27,13 +30,16 @@ final class BatchCursor: EntryCursor {
         at = order.count
     }
 
+    deinit { slot.deallocate() }
+
     override var isValid: Bool { at >= 0 && at < order.count }
 
-    override var entry: Entry {
+    override var entryPointer: UnsafePointer<Entry> {
         let operation = order[at]
-        return Entry(
+        slot.pointee = Entry(
             key: batch.key(operation), sequence: sequence, kind: operation.action == .put ? .put : .delete, flags: [],
             tag: operation.tag, expireAt: operation.expireAt, value: batch.value(operation))
+        return UnsafePointer(slot)
     }
 
     private func lowerBound(_ key: ByteView) -> Int {

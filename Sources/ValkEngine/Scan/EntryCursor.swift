@@ -11,7 +11,9 @@ package class EntryCursor {
 
     package var isValid: Bool { preconditionFailure("abstract") }
     /// The entry at the cursor; only while `isValid`.
-    package var entry: Entry { preconditionFailure("abstract") }
+    package final var entry: Entry { entryPointer.pointee }
+    /// Where the entry at the cursor lies, for merges, which look at it many times; valid until the cursor moves.
+    package var entryPointer: UnsafePointer<Entry> { preconditionFailure("abstract") }
 
     /// To the first entry at or after `key` (its newest version).
     package func seek(_ key: ByteView) throws(Interruption) { preconditionFailure("abstract") }

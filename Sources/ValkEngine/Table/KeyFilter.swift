@@ -25,7 +25,7 @@ package enum KeyFilter {
     }
 
     @inline(__always)
-    private static func line(_ hash: UInt64, _ lines: Int) -> Int {
+    static func line(_ hash: UInt64, _ lines: Int) -> Int {
         Int(truncatingIfNeeded: ((hash >> 32) &* UInt64(truncatingIfNeeded: lines)) >> 32)
     }
 

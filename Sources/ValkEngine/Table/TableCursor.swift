@@ -73,9 +73,7 @@ package final class TableCursor: EntryCursor {
 
     // Validity is kept in `block`, so that there is one thing to set when the cursor leaves the table.
     override package var isValid: Bool { block >= 0 }
-    override package var entry: Entry { current.pointee }
-    /// As `entry`, without copying it; valid until the cursor moves.
-    package var entryPointer: UnsafePointer<Entry> { UnsafePointer(current) }
+    override package var entryPointer: UnsafePointer<Entry> { UnsafePointer(current) }
 
     /// Number of the block at the cursor, -1 when it is nowhere.
     var currentBlock: Int { block }

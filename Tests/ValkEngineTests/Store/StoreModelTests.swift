@@ -199,11 +199,11 @@ final class ModelRun {
 }
 
 @Suite struct StoreModelTests {
-    @Test(arguments: 0..<12)
+    @Test(arguments: 0..<6)
     func agreesWithModel(round: Int) throws {
         let folder = TemporaryFolder()
         let run = try ModelRun(seed: TestSeed("StoreModelTests").value &+ UInt64(round), disk: PosixDisk(), path: folder.path + "/store")
-        for i in 0..<1500 {
+        for i in 0..<1000 {
             try run.step()
             if i % 250 == 249 { try run.checkAll() }
         }
