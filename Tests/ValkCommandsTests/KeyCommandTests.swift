@@ -104,7 +104,7 @@ import ValkTestSupport
         h.run("SET", "a", "1")
         h.context.start(now: h.now)
         h.context.keys.select(0)
-        _ = h.context.keys.flush(0)
+        _ = h.context.keys.flush(0..<1)
         #expect(!h.context.batch.isEmpty)
         h.context.abandon()
         #expect(h.run("GET", "a") == "\"1\"")

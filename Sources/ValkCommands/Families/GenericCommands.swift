@@ -131,13 +131,13 @@ package enum GenericCommands {
 
     package static func flushdb(_ c: CommandContext) throws(Interruption) {
         guard acceptsFlushWords(c) else { return }
-        c.keys.changed(c.keys.flush(c.database))
+        c.keys.changed(c.keys.flush(c.database..<c.database + 1))
         c.reply.ok()
     }
 
     package static func flushall(_ c: CommandContext) throws(Interruption) {
         guard acceptsFlushWords(c) else { return }
-        for database in 0..<c.keys.keyspace.databaseCount { c.keys.changed(c.keys.flush(database)) }
+        c.keys.changed(c.keys.flush(0..<c.keys.keyspace.databaseCount))
         c.keys.changed()
         c.reply.ok()
     }

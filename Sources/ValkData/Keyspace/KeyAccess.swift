@@ -281,11 +281,19 @@ package final class KeyAccess {
 
     // MARK: Whole databases. The caller holds every stripe.
 
-    /// Empties a database. Returns the keys it had, as far as they are known without reading.
-    package func flush(_ database: Int) -> Int {
+    /// Empties databases. Returns the keys they had, as far as they are known without reading.
+    package func flush(_ databases: Range<Int>) -> Int {
+        // Only writes from before may lie in a database that the store calls empty.
+        let hasWritten = !batch.isEmpty
+        var keys = 0
+        for database in databases { keys += flush(database, hasWritten) }
+        return keys
+    }
+
+    private func flush(_ database: Int, _ hasWritten: Bool) -> Int {
         let old = namespace(database)
         let counts = keyspace.store.counts(namespace: old)
-        if batch.isEmpty && counts.keys == 0 && counts.unknown == 0 && counts.expires == 0 { return 0 }
+        if !hasWritten && counts.keys == 0 && counts.unknown == 0 && counts.expires == 0 { return 0 }
         let fresh = keyspace.takeNamespace()
         move(database, to: fresh)
         let next = allocate(4)

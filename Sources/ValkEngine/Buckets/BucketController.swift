@@ -260,10 +260,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         }
         var settled = Set<UInt64>()
         for case .removeRangeTombstone(let sequence) in more { settled.insert(sequence) }
+        let shown = next.rangeTombstones
         next.rangeTombstones.removeAll { settled.contains($0.sequence) }
         // Namespaces that were deleted whole are gone for good, and so are their counts.
-        let kept = Set(next.rangeTombstones.map(\.sequence))
-        for tombstone in state.rangeTombstones where !kept.contains(tombstone.sequence) {
+        for tombstone in shown where settled.contains(tombstone.sequence) {
             guard let namespace = tombstone.wholeNamespace, options.countsNamespaces else { continue }
             more.append(.counts(namespace, NamespaceCounts()))
             next.counts[namespace] = nil
