@@ -15,6 +15,7 @@ struct ManifestState: Equatable, Sendable {
 
     /// Nil when the edit fits; otherwise what is wrong with it.
     mutating func apply(_ edit: VersionEdit) -> String? {
+        var settled = Set<UInt64>()
         for item in edit.items {
             switch item {
             case .identity(let identity): self.identity = identity
@@ -32,11 +33,13 @@ struct ManifestState: Equatable, Sendable {
             case .counts(let namespace, let counts):
                 self.counts[namespace] = counts == NamespaceCounts() ? nil : counts
             case .addRangeTombstone(let tombstone): rangeTombstones.append(tombstone)
-            case .removeRangeTombstone(let sequence): rangeTombstones.removeAll { $0.sequence == sequence }
+            case .removeRangeTombstone(let sequence): settled.insert(sequence)
             case .nextFileId(let id): nextFileId = max(nextFileId, id)
             case .nextRunId(let id): nextRunId = max(nextRunId, id)
             }
         }
+        // All at once: there may be thousands, after as many FLUSHALLs.
+        if !settled.isEmpty { rangeTombstones.removeAll { settled.contains($0.sequence) } }
         return nil
     }
 

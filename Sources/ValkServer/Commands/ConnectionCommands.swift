@@ -28,6 +28,9 @@ extension Administration {
         }
         handlers.on("select") { [config] connection, context throws(Interruption) in
             guard let number = Decimal.parse(context.args[1]) else { return context.fail(ErrorText.notInteger) }
+            guard number >= Int64(Int32.min), number <= Int64(Int32.max) else {
+                return context.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
+            }
             guard number >= 0, number < Int64(config.integer("databases")) else {
                 return context.fail(ErrorText.databaseOutOfRange)
             }

@@ -57,14 +57,15 @@ extension Administration {
 
     private func describe(_ key: ByteView, _ context: CommandContext) throws(Interruption) {
         guard let entry = try context.keys.find(key) else { return context.fail(ErrorText.noSuchKey) }
-        let length = try context.keys.value(entry).count
-        let sequence = entry.pointee.sequence
+        let value = try context.keys.value(entry)
+        let length = value.count
+        let encoding = StringValue.encoding(tag: entry.pointee.tag, length: length, bytes: value)
         // Redis shows an address, which stays while a value is changed in place: here it names the key.
         var address: UInt64 = 0xcbf2_9ce4_8422_2325
         for index in 0..<key.count { address = (address ^ UInt64(key[index])) &* 0x100_0000_01b3 }
         context.reply.simple(
-            text: "Value at:0x\(String(address, radix: 16)) refcount:1 encoding:raw "
-                + "serializedlength:\(length) lru:0 lru_seconds_idle:0 type:string sequence:\(sequence)")
+            text: "Value at:0x\(String(address, radix: 16)) refcount:1 encoding:\(encoding) "
+                + "serializedlength:\(length) lru:0 lru_seconds_idle:0")
     }
 
     /// What is in memory goes to the disk; reading it again from there is what the store does anyway.

@@ -200,8 +200,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     func removeNoted() {
         let stripes = self.stripes
         do throws(Interruption) {
-            _ = try context.keys.removeNoted(
+            let removed = try context.keys.removeNoted(
                 now: server.clock.milliseconds(), tryLock: { stripes.tryAcquire($0) }, unlock: { stripes.release($0) })
+            counters.add(.expiredKeys, removed)
         } catch {
             // Readers do not depend on the removal; the expiry walk comes by again.
             counters.add(.expiryFaults)
