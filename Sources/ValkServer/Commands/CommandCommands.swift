@@ -68,9 +68,12 @@ extension Administration {
                     let category = CommandCategories.named(args[4].string.lowercased())
                     keep = { index in category.map { table.specs[index].categories.contains($0) } ?? false }
                 } else if args[3].equalsIgnoringCase("pattern") {
-                    let pattern = args[4]
+                    // Names are lower case and match whatever the pattern's case.
+                    let pattern = args[4].array.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
                     keep = { index in
-                        Array(table.fullNames[index].utf8).withView { GlobPattern(pattern).matches($0) }
+                        pattern.withView { pattern in
+                            Array(table.fullNames[index].utf8).withView { GlobPattern(pattern).matches($0) }
+                        }
                     }
                 } else {
                     return context.failSyntax()
@@ -78,9 +81,7 @@ extension Administration {
             } else if args.count != 2 {
                 return context.failSyntax()
             }
-            // A filter sees subcommands too, the plain list only commands.
-            let all = args.count == 2 ? table.topLevel : table.topLevel.flatMap { [$0] + table.subcommands(of: $0) }
-            let names = all.filter(keep).map { table.fullNames[$0] }
+            let names = (0..<table.count).filter(keep).map { table.fullNames[$0] }
             context.reply.array(names.count)
             for name in names { context.reply.bulk(name) }
         }
@@ -89,7 +90,9 @@ extension Administration {
     private static func writeKeys(_ table: CommandTable, _ context: CommandContext, withFlags: Bool) {
         let command = context.args.dropFirst(2)
         let index = table.resolve(command[0], command.count > 1 ? command[1] : nil)
-        guard index >= 0 else { return context.fail("ERR Invalid command specified") }
+        guard index >= 0, command.count == 1 || !table.entries[index].isContainer else {
+            return context.fail("ERR Invalid command specified")
+        }
         let spec = table.specs[index]
         guard !spec.keys.isEmpty else { return context.fail("ERR The command has no key arguments") }
         guard table.entries[index].accepts(argumentCount: command.count) else {
