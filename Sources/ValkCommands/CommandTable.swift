@@ -47,8 +47,8 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
         var index: UInt16
     }
 
-    /// A struct around the function: a function value in generic memory, an Optional's too, is wrapped anew in an object
-    /// on the heap at each load.
+    /// A struct around the function: a function value in generic memory, an Optional's too, is wrapped anew in an
+    /// object on the heap at each load.
     private struct Handler {
         let run: DataHandler
     }

@@ -4,7 +4,8 @@
 // 1. The descriptor is closed once, and only when no call is inside it: a number that the kernel has handed out again
 //    must never be read or written by a late caller. `users` counts the calls inside; `close` sets its top bit, and
 //    whoever then brings the count to zero closes.
-// 2. A transfer is resumed after a short one, so that callers see whole writes and reads that are short only at the end.
+// 2. A transfer is resumed after a short one, so that callers see whole writes and reads that are short only at the
+//    end.
 //
 // Any thread may call anything at any time.
 
@@ -119,7 +120,8 @@ package final class PosixFile: DiskFile {
                     n = valk_pwrite(fd, second.baseAddress.map { $0 + (done - first.count) }, total - done, at)
                 } else {
                     n = valk_pwritev2(
-                        fd, first.baseAddress.map { $0 + done }, first.count - done, second.baseAddress, second.count, at)
+                        fd, first.baseAddress.map { $0 + done }, first.count - done, second.baseAddress, second.count,
+                        at)
                 }
                 if n < 0 { return n }
                 // The kernel does not answer 0 to a write of something; without this the loop would not end if it did.

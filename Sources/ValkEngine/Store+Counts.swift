@@ -17,8 +17,8 @@ extension Store {
         }
     }
 
-    /// Looks at all blind writes, so that `counts` is exact for a moment after the call began. Waits for the disk. O(blind
-    /// writes since the last call), each a look at what lies below.
+    /// Looks at all blind writes, so that `counts` is exact for a moment after the call began. Waits for the disk.
+    /// O(blind writes since the last call), each a look at what lies below.
     package func resolveCounts() throws(StoreError) {
         try resolveLock.withLock { () throws(StoreError) in
             try resolveMemory()

@@ -36,13 +36,14 @@ public struct StoreOptions: Sendable {
     public var tableFileBytes: Int = 64 << 20
     /// Runs of similar size that are merged at once, 2 to 16.
     public var mergeWidth: Int = 4
-    /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per namespace.
+    /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
+    /// namespace.
     package var countsNamespaces = false
     /// Opens without changing a byte: no log is written, nothing is removed.
     package var readOnly = false
-    /// False: no threads. Flushes and merges happen only when `flushTables`, `mergeOnce` or `mergeAll` are called, the log
-    /// syncs inside the calls that ask for it, and `commit` never waits for a flush. For tests that must see the same disk
-    /// operations in the same order each time, and for tools.
+    /// False: no threads. Flushes and merges happen only when `flushTables`, `mergeOnce` or `mergeAll` are called, the
+    /// log syncs inside the calls that ask for it, and `commit` never waits for a flush. For tests that must see the
+    /// same disk operations in the same order each time, and for tools.
     package var usesThreads = true
     /// A manifest larger than this (and than twice its first record) is rolled over.
     package var manifestRollBytes = 1 << 20

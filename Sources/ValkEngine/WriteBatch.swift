@@ -1,8 +1,8 @@
 // What one command (or one MULTI, or one program's batch) wants to change, collected before it is applied as a whole.
 //
-// Operations are kept as plain structs over one byte buffer: keys and small values are copied into it, larger values are
-// referenced and must stay valid until `commit` or `clear`. Reused from command to command: steady use allocates nothing.
-// One thread at a time.
+// Operations are kept as plain structs over one byte buffer: keys and small values are copied into it, larger values
+// are referenced and must stay valid until `commit` or `clear`. Reused from command to command: steady use allocates
+// nothing. One thread at a time.
 
 import ValkBase
 

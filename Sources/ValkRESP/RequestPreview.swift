@@ -1,4 +1,5 @@
-// A glance at the requests that follow in the input: where their keys lie, so that the store can be told before they run.
+// A glance at the requests that follow in the input: where their keys lie, so that the store can be told before they
+// run.
 //
 // Knows no commands: the first argument counts as a key, for MGET and MSET (names that begin with "mg" or "ms") the
 // others too. Nothing is validated and nothing changes; at the first byte that is out of place the glance ends.
@@ -9,8 +10,8 @@ package enum RequestPreview {
     /// Longer arguments are not taken for keys, bytes.
     package static let keyBytesMax = 128
 
-    /// Collects at most `room` keys from the multibulk requests in `[from, length)` at `base`. Returns how many keys were
-    /// found in how many requests; an unfinished request counts when a key of it is there.
+    /// Collects at most `room` keys from the multibulk requests in `[from, length)` at `base`. Returns how many keys
+    /// were found in how many requests; an unfinished request counts when a key of it is there.
     package static func keys(
         _ base: UnsafeRawPointer, from: Int, length: Int, into keys: UnsafeMutablePointer<ByteView>, room: Int
     ) -> (keys: Int, requests: Int) {

@@ -1,7 +1,7 @@
 // The server put together: loops, workers, listeners, the command table, and what they share.
 //
-// Made from an open store and a list of commands; `start` binds and begins to serve, `stop` drains and ends all threads.
-// The store belongs to the caller, who closes it after `stop`.
+// Made from an open store and a list of commands; `start` binds and begins to serve, `stop` drains and ends all
+// threads. The store belongs to the caller, who closes it after `stop`.
 
 import CValk
 import Glibc
@@ -101,8 +101,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     /// Takes the addresses: clients may connect and wait from here on. Throws with none taken when one cannot be had.
     package func bind() throws(ListenError) { if listeners.all.isEmpty { try listeners.open(self) } }
 
-    /// Binds unless that was done, then starts all threads. Throws without having started anything when an address cannot
-    /// be had.
+    /// Binds unless that was done, then starts all threads. Throws without having started anything when an address
+    /// cannot be had.
     package func start() throws(ListenError) {
         try bind()
         let loops = self.loops
@@ -117,8 +117,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         for loop in loops { loop.start() }
     }
 
-    /// Stops accepting, lets running commands finish and ready replies leave (for at most `drainSeconds`), syncs the log,
-    /// ends all threads. Not on a loop or worker.
+    /// Stops accepting, lets running commands finish and ready replies leave (for at most `drainSeconds`), syncs the
+    /// log, ends all threads. Not on a loop or worker.
     package func stop(drainSeconds: Int = 2) {
         guard isStarted else { return }
         isStarted = false
@@ -158,8 +158,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         }
     }
 
-    /// A look at all clients by ascending id. With several loops this must wait for them, so a handler that calls it on a
-    /// loop gets `.wouldBlock` and is run again on a worker.
+    /// A look at all clients by ascending id. With several loops this must wait for them, so a handler that calls it on
+    /// a loop gets `.wouldBlock` and is run again on a worker.
     package func clients(_ context: CommandContext) throws(Interruption) -> [ClientInfo] {
         if loops.count == 1 && !context.keys.reader.mayBlock { return loops[0].clientInfos() }
         if !context.keys.reader.mayBlock { throw .wouldBlock }

@@ -7,8 +7,8 @@ import ValkData
 import ValkEngine
 
 package enum ServerAssembly {
-    /// A server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's, who closes
-    /// it after the server's `stop`. `options` are those of the settings unless given.
+    /// A server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's, who
+    /// closes it after the server's `stop`. `options` are those of the settings unless given.
     package static func make(
         _ config: ConfigStore, _ log: ServerLog, _ store: Store, options: ServerOptions? = nil,
         stopRequest: @escaping @Sendable () -> Void

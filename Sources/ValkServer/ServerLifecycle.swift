@@ -16,7 +16,8 @@ package enum ExitStatus {
 }
 
 package struct ServerLifecycle {
-    /// Runs the server until it is asked to end and returns the process's status. `arguments` without the program's name.
+    /// Runs the server until it is asked to end and returns the process's status. `arguments` without the program's
+    /// name.
     package static func run(_ arguments: [String], program: String) -> Int32 {
         let given = ServerArguments(arguments)
         switch given.request {

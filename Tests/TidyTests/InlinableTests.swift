@@ -44,7 +44,9 @@ import Testing
             let lines = Self.text(file).split(separator: "\n", omittingEmptySubsequences: false)
             for (i, line) in lines.enumerated() {
                 let words = line.split(separator: " ")
-                let isType = words.contains("package") && (words.contains("struct") || words.contains("enum") || words.contains("class"))
+                let isType =
+                    words.contains("package")
+                    && (words.contains("struct") || words.contains("enum") || words.contains("class"))
                 guard isType, !line.hasPrefix(" ") else { continue }
                 let body = lines[(i + 1)...].prefix { $0 != "}" }
                 guard body.contains(where: { $0.contains("@inlinable") }) else { continue }

@@ -47,6 +47,11 @@ import Testing
         #expect(lines(.lineLength, "Sources/ValkBase/A.swift", "a\n\(long)\n\(long.dropLast())") == [2])
         #expect(lines(.lineLength, "scripts/a", "#!/bin/sh\n\(long)") == [2])
         #expect(lines(.lineLength, "README.md", long) == [])
+        #expect(
+            lines(.lineLength, "Sources/ValkBase/A.swift", "let a = \"\"\"\n    \(long)\n    \"\"\"\n// \(long)") == [4]
+        )
+        #expect(
+            lines(.lineLength, "Sources/ValkBase/A.swift", "f(\n    \"\(long)\",\n    1)\nlet a = \"\(long)\"") == [4])
         let wide = String(repeating: "µ", count: Rule.lineLengthMax)
         #expect(lines(.lineLength, "Sources/ValkBase/A.swift", wide) == [])
     }

@@ -7,7 +7,8 @@ import ValkTestSupport
 @Suite struct ByteViewTests {
     @Test func ordersAsUnsignedBytesShorterFirst() {
         let ordered: [[UInt8]] = [
-            [], [0], [0, 0], [0, 1], [1], [0x61], [0x61, 0x62], [0x61, 0x62, 0x63], [0x62], [0x7F], [0x80], [0xFF], [0xFF, 0],
+            [], [0], [0, 0], [0, 1], [1], [0x61], [0x61, 0x62], [0x61, 0x62, 0x63], [0x62], [0x7F], [0x80], [0xFF],
+            [0xFF, 0],
         ]
         for (i, a) in ordered.enumerated() {
             for (j, b) in ordered.enumerated() {
@@ -65,9 +66,11 @@ import ValkTestSupport
             #expect(view.dropFirst(4).isEmpty)
             #expect(view.dropFirst(1).array == [2, 3, 4])
             #expect(view[1..<3].base == view.base + 1)
-            #expect(view.starts(with: .empty) && ByteView.empty.starts(with: .empty) && !ByteView.empty.starts(with: view))
+            #expect(
+                view.starts(with: .empty) && ByteView.empty.starts(with: .empty) && !ByteView.empty.starts(with: view))
         }
-        #expect(ByteView.empty.array.isEmpty && ByteView.empty == ByteView(UnsafeRawBufferPointer(start: nil, count: 0)))
+        #expect(
+            ByteView.empty.array.isEmpty && ByteView.empty == ByteView(UnsafeRawBufferPointer(start: nil, count: 0)))
         #expect(ByteView("caf\u{e9}").count == 5 && ByteView("abc").string == "abc")
     }
 

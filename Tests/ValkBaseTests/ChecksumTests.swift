@@ -32,7 +32,8 @@ import ValkTestSupport
             // Every alignment of the first byte.
             for offset in 0..<8 {
                 bytes.withUnsafeBytes { raw in
-                    let part = UnsafeRawBufferPointer(rebasing: raw[min(offset, raw.count)..<min(offset + length, raw.count)])
+                    let part = UnsafeRawBufferPointer(
+                        rebasing: raw[min(offset, raw.count)..<min(offset + length, raw.count)])
                     let fast = valk_crc32c(start, part.baseAddress, part.count)
                     #expect(fast == valk_crc32c_portable(start, part.baseAddress, part.count))
                 }

@@ -31,7 +31,8 @@ import ValkTestSupport
 
     @Test func varintsHaveTheKnownBytes() {
         let known: [(UInt64, [UInt8])] = [
-            (0, [0]), (127, [0x7F]), (128, [0x80, 1]), (300, [0xAC, 2]), (16_383, [0xFF, 0x7F]), (16_384, [0x80, 0x80, 1]),
+            (0, [0]), (127, [0x7F]), (128, [0x80, 1]), (300, [0xAC, 2]), (16_383, [0xFF, 0x7F]),
+            (16_384, [0x80, 0x80, 1]),
             (UInt64.max, [UInt8](repeating: 0xFF, count: 9) + [1]),
         ]
         for (value, bytes) in known {

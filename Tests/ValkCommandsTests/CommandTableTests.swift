@@ -39,8 +39,10 @@ import ValkEngine
             CommandSpec("a[b", arity: 1, categories: [], since: "", group: "", summary: "").hosted(1),
             CommandSpec("a{c", arity: 1, categories: [], since: "", group: "", summary: "").hosted(2),
             CommandSpec("averylongcommandname1", arity: 1, categories: [], since: "", group: "", summary: "").hosted(3),
-            CommandSpec("averylongcXmmandname1".lowercased() + "2", arity: 1, categories: [], since: "", group: "", summary: "")
-                .hosted(4),
+            CommandSpec(
+                "averylongcXmmandname1".lowercased() + "2", arity: 1, categories: [], since: "", group: "", summary: ""
+            )
+            .hosted(4),
         ])
         #expect(find(table, "A[B") == 0)
         #expect(find(table, "A{B") == -1)

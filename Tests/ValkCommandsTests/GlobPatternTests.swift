@@ -10,10 +10,12 @@ import ValkTestSupport
 
     @Test(arguments: [
         ("h?llo", "hello", true), ("h?llo", "hllo", false), ("h*llo", "hllo", true), ("h*llo", "heeello", true),
-        ("h[ae]llo", "hallo", true), ("h[ae]llo", "hillo", false), ("h[^e]llo", "hallo", true), ("h[^e]llo", "hello", false),
+        ("h[ae]llo", "hallo", true), ("h[ae]llo", "hillo", false), ("h[^e]llo", "hallo", true),
+        ("h[^e]llo", "hello", false),
         ("h[a-c]llo", "hbllo", true), ("h[c-a]llo", "hbllo", true), ("h[a-c]llo", "hdllo", false),
         ("h\\*llo", "h*llo", true), ("h\\*llo", "hello", false), ("[\\]]", "]", true), ("[\\a-c]", "b", false),
-        ("*", "anything", true), ("**", "x", true), ("a**b", "ab", true), ("*a*b*", "xaxbx", true), ("*a*b", "xaxbx", false),
+        ("*", "anything", true), ("**", "x", true), ("a**b", "ab", true), ("*a*b*", "xaxbx", true),
+        ("*a*b", "xaxbx", false),
         ("", "", true), ("*", "", false), ("", "x", false), ("a", "", false),
         ("[abc", "b", true), ("[abc", "d", false), ("[^", "x", true), ("[", "x", false), ("[a-", "-", true),
         ("\\", "\\", true), ("a\\", "a\\", true), ("[]a", "a", false), ("[^]", "x", true), ("[a-]", "x", false),
@@ -40,7 +42,8 @@ import ValkTestSupport
         for _ in 0..<20_000 {
             let pattern = word(["a", "b", "*", "?"], random.below(7))
             let text = word(["a", "b"], 1 + random.below(8))
-            #expect(matches(pattern, text) == define(Array(pattern.utf8)[...], Array(text.utf8)[...]), "\(pattern) \(text)")
+            #expect(
+                matches(pattern, text) == define(Array(pattern.utf8)[...], Array(text.utf8)[...]), "\(pattern) \(text)")
         }
     }
 

@@ -1,7 +1,7 @@
 // Runs commands against a store as the dispatcher does, without sockets: arguments in, reply out as text.
 //
-// Replies are written the short way: OK and PONG as they are, `:1` for integers, `"text"` for bulk strings (bytes outside
-// printable ASCII as \xNN), `nil`, `-ERR …`, `[a b]` for arrays and `{k v}` for maps, `,1.5` `#t` for RESP3.
+// Replies are written the short way: OK and PONG as they are, `:1` for integers, `"text"` for bulk strings (bytes
+// outside printable ASCII as \xNN), `nil`, `-ERR …`, `[a b]` for arrays and `{k v}` for maps, `,1.5` `#t` for RESP3.
 
 import Testing
 import ValkBase
@@ -114,7 +114,8 @@ final class Harness {
         // The bytes must stay until the commit, as a connection's input does.
         let total = words.reduce(1) { $0 + $1.count }
         let memory = context.keys.allocate(total)
-        let views = context.keys.allocate(words.count * 16 + 16).bindMemory(to: ByteView.self, capacity: words.count + 1)
+        let views = context.keys.allocate(words.count * 16 + 16).bindMemory(
+            to: ByteView.self, capacity: words.count + 1)
         var at = memory
         for (i, word) in words.enumerated() {
             word.withUnsafeBytes { at.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(at), byteCount: word.count) }

@@ -46,8 +46,9 @@ import ValkTestSupport
         #expect(h.run("COPY", "a", "b", "REPLACE") == ":1")
         #expect(h.run("COPY", "a", "a", "DB", "3") == ":1")
         #expect(h.run("COPY", "a", "z", "DB", "16") == "-ERR DB index is out of range")
-        #expect(h.run("COPY", "a", "z", "DB", "99999999999")
-            == "-ERR value is out of range, value must between -2147483648 and 2147483647")
+        #expect(
+            h.run("COPY", "a", "z", "DB", "99999999999")
+                == "-ERR value is out of range, value must between -2147483648 and 2147483647")
         #expect(h.run("COPY", "none", "z") == ":0")
         #expect(h.run("MOVE", "a", "3") == ":0")
         #expect(h.run("MOVE", "b", "3") == ":1")
@@ -87,12 +88,14 @@ import ValkTestSupport
         let h = try Harness()
         h.run("MSET", "a", "1", "b", "2")
         let replies = h.exec([
-            ["SET", "c", "3"], ["DBSIZE"], ["FLUSHALL"], ["DBSIZE"], ["GET", "a"], ["SET", "d", "4"], ["SET", "d", "5"],
+            ["SET", "c", "3"], ["DBSIZE"], ["FLUSHALL"], ["DBSIZE"], ["GET", "a"], ["SET", "d", "4"],
+            ["SET", "d", "5"],
             ["DBSIZE"], ["KEYS", "*"], ["SWAPDB", "0", "1"], ["GET", "d"], ["SET", "e", "6"], ["DEL", "e"], ["DBSIZE"],
         ])
-        #expect(replies == [
-            "OK", ":3", "OK", ":0", "nil", "OK", "OK", ":1", "[\"d\"]", "OK", "nil", "OK", ":1", ":0",
-        ])
+        #expect(
+            replies == [
+                "OK", ":3", "OK", ":0", "nil", "OK", "OK", ":1", "[\"d\"]", "OK", "nil", "OK", ":1", ":0",
+            ])
         #expect(h.run("DBSIZE") == ":0")
         h.database = 1
         #expect(h.run("GET", "d") == "\"5\"")
@@ -139,7 +142,9 @@ import ValkTestSupport
         #expect(h.run("EXPIRE", "k", "50", "GT") == ":0")
         #expect(h.run("EXPIRE", "k", "200", "XX", "GT") == ":1")
         #expect(h.run("TTL", "k") == ":200")
-        #expect(h.run("EXPIRE", "k", "1", "NX", "XX") == "-ERR NX and XX, GT or LT options at the same time are not compatible")
+        #expect(
+            h.run("EXPIRE", "k", "1", "NX", "XX")
+                == "-ERR NX and XX, GT or LT options at the same time are not compatible")
         #expect(h.run("EXPIRE", "k", "1", "GT", "LT") == "-ERR GT and LT options at the same time are not compatible")
         #expect(h.run("EXPIRE", "k", "1", "AB") == "-ERR Unsupported option AB")
         #expect(h.run("EXPIRE", "k", "9223372036854775807") == "-ERR invalid expire time in 'expire' command")

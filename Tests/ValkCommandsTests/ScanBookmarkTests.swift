@@ -58,7 +58,8 @@ import ValkTestSupport
                 #expect(running[i].calls < 100_000)
             } else {
                 let missed = running[i].throughout.subtracting(running[i].seen)
-                #expect(missed.count == 0, "\(missed.sorted().prefix(5)) after \(running[i].calls) calls in round \(round)")
+                #expect(
+                    missed.count == 0, "\(missed.sorted().prefix(5)) after \(running[i].calls) calls in round \(round)")
                 finished += 1
                 running[i] = Iteration(throughout: present)
             }

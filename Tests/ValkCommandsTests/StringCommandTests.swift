@@ -27,7 +27,9 @@ import ValkTestSupport
         #expect(h.run("GET", "k") == "\"2\"")
         #expect(h.run("SET", "n", "3", "NX", "GET") == "nil")
         #expect(h.run("GET", "n") == "\"3\"")
-        for bad in [["NX", "XX"], ["EX"], ["EX", "1", "PX", "1"], ["EX", "1", "KEEPTTL"], ["KEEPTTL", "PXAT", "5"], ["FOO"]] {
+        for bad in [
+            ["NX", "XX"], ["EX"], ["EX", "1", "PX", "1"], ["EX", "1", "KEEPTTL"], ["KEEPTTL", "PXAT", "5"], ["FOO"],
+        ] {
             #expect(h.run(["SET", "k", "v"] + bad) == "-ERR syntax error", "\(bad)")
         }
     }
@@ -47,7 +49,9 @@ import ValkTestSupport
         #expect(h.run("EXPIRETIME", "k") == ":1800000000")
         #expect(h.run("SET", "k", "w", "PXAT", "1800000000123") == "OK")
         #expect(h.run("PEXPIRETIME", "k") == ":1800000000123")
-        for (word, text) in [("EX", "0"), ("EX", "-1"), ("PX", "0"), ("EX", "9223372036854775807"), ("PX", "9223372036854775807")] {
+        for (word, text) in [
+            ("EX", "0"), ("EX", "-1"), ("PX", "0"), ("EX", "9223372036854775807"), ("PX", "9223372036854775807"),
+        ] {
             #expect(h.run("SET", "k", "v", word, text) == "-ERR invalid expire time in 'set' command")
         }
         #expect(h.run("SET", "k", "v", "EX", "x") == "-ERR value is not an integer or out of range")
@@ -110,7 +114,8 @@ import ValkTestSupport
         #expect(h.run("SETRANGE", "none", "3", "") == ":0")
         #expect(h.run("EXISTS", "none") == ":0")
         #expect(h.run("SETRANGE", "k", "-1", "x") == "-ERR offset is out of range")
-        #expect(h.run("SETRANGE", "k", "536870912", "x") == "-ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+        #expect(
+            h.run("SETRANGE", "k", "536870912", "x") == "-ERR string exceeds maximum allowed size (proto-max-bulk-len)")
         h.run("EXPIRE", "k", "50")
         h.run("APPEND", "k", "!")
         #expect(h.run("TTL", "k") == ":50")
@@ -123,8 +128,12 @@ import ValkTestSupport
         #expect(h.run("APPEND", "k", big) == ":200000")
         #expect(h.run("SETRANGE", "k", "199999", "yz") == ":200001")
         #expect(h.run("GETRANGE", "k", "199997", "-1") == "\"xxyz\"")
-        #expect(h.exec([["APPEND", "k", "1"], ["APPEND", "k", "2"], ["RENAME", "k", "l"], ["STRLEN", "l"], ["GETRANGE", "l", "-3", "-1"]])
-            == [":200002", ":200003", "OK", ":200003", "\"z12\""])
+        #expect(
+            h.exec([
+                ["APPEND", "k", "1"], ["APPEND", "k", "2"], ["RENAME", "k", "l"], ["STRLEN", "l"],
+                ["GETRANGE", "l", "-3", "-1"],
+            ])
+                == [":200002", ":200003", "OK", ":200003", "\"z12\""])
     }
 
     @Test func countsIntegers() throws {
@@ -163,9 +172,12 @@ import ValkTestSupport
         #expect(h.run("LCS", "a", "b") == "\"mytext\"")
         #expect(h.run("LCS", "a", "b", "LEN") == ":6")
         #expect(h.run("LCS", "a", "b", "IDX") == "[\"matches\" [[[:4 :7] [:5 :8]] [[:2 :3] [:0 :1]]] \"len\" :6]")
-        #expect(h.run("LCS", "a", "b", "IDX", "MINMATCHLEN", "4", "WITHMATCHLEN")
-            == "[\"matches\" [[[:4 :7] [:5 :8] :4]] \"len\" :6]")
-        #expect(h.run("LCS", "a", "b", "IDX", "LEN") == "-ERR If you want both the length and indexes, please just use IDX.")
+        #expect(
+            h.run("LCS", "a", "b", "IDX", "MINMATCHLEN", "4", "WITHMATCHLEN")
+                == "[\"matches\" [[[:4 :7] [:5 :8] :4]] \"len\" :6]")
+        #expect(
+            h.run("LCS", "a", "b", "IDX", "LEN") == "-ERR If you want both the length and indexes, please just use IDX."
+        )
         #expect(h.run("LCS", "a", "none") == "\"\"")
         #expect(h.run("LCS", "a", "b", "MINMATCHLEN") == "-ERR syntax error")
     }

@@ -106,7 +106,9 @@ func failure(_ body: () throws -> Void) -> DiskError.Kind? {
         let cases: [([UInt8], [UInt8])] = [([1, 2], [3]), ([], [4, 5]), ([6], []), ([], [])]
         var expected: [UInt8] = []
         for (first, second) in cases {
-            try first.withUnsafeBytes { a in try second.withUnsafeBytes { b in try file.write(a, b, at: expected.count) } }
+            try first.withUnsafeBytes { a in
+                try second.withUnsafeBytes { b in try file.write(a, b, at: expected.count) }
+            }
             expected += first + second
         }
         #expect(try file.readAll() == expected)
@@ -270,7 +272,9 @@ func failure(_ body: () throws -> Void) -> DiskError.Kind? {
                     do {
                         try file.write([UInt8](repeating: UInt8(number + 1), count: 1000), at: offset)
                         let back = try file.read(1000, at: offset)
-                        if back != [UInt8](repeating: UInt8(number + 1), count: 1000) { Issue.record("read back \(offset)") }
+                        if back != [UInt8](repeating: UInt8(number + 1), count: 1000) {
+                            Issue.record("read back \(offset)")
+                        }
                     } catch { Issue.record("\(error)") }
                 }
             }

@@ -60,7 +60,8 @@ import ValkTestSupport
         var ends: [Int32] = [0, 0]
         var ready: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0 && pipe(&ready) == 0)
-        let script = "exec 9>>\(path); flock -n 9 || exit 1; echo $$ >\(path); echo ok >&\(ready[1]); read line <&\(ends[0])"
+        let script =
+            "exec 9>>\(path); flock -n 9 || exit 1; echo $$ >\(path); echo ok >&\(ready[1]); read line <&\(ends[0])"
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("bash"), strdup("-c"), strdup(script), nil]
         defer { for argument in arguments { free(argument) } }
         var actions = posix_spawn_file_actions_t()
@@ -118,7 +119,8 @@ import ValkTestSupport
         let first = [UInt8](repeating: 1, count: 3000)
         let second = [UInt8](repeating: 2, count: 5192)
         do {
-            try first.withUnsafeBytes { a in try second.withUnsafeBytes { b in try file.write(a, b, at: limit - 4096) } }
+            try first.withUnsafeBytes { a in try second.withUnsafeBytes { b in try file.write(a, b, at: limit - 4096) }
+            }
             Issue.record("a write past the limit passed for whole")
         } catch { #expect((error as? DiskError)?.code == EFBIG) }
         #expect(try file.size() == limit)

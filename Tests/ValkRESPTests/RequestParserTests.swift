@@ -144,7 +144,8 @@ private func valkTestSeed() -> UInt64 {
 
     @Test(arguments: [false, true])
     func givesTheSameForEverySplit(_ move: Bool) {
-        let text = bytes("*3\r\n$3\r\nSET\r\n$12\r\nhello\r\nworld\r\n$0\r\n\r\nset k \"a\\x41 b\"\r\n*0\r\n*1\r\n$4\r\nPING\r\n")
+        let text = bytes(
+            "*3\r\n$3\r\nSET\r\n$12\r\nhello\r\nworld\r\n$0\r\n\r\nset k \"a\\x41 b\"\r\n*0\r\n*1\r\n$4\r\nPING\r\n")
         let whole = parse(text)
         #expect(whole.error == nil)
         #expect(whole.commands.count == 3)
@@ -197,7 +198,9 @@ private func valkTestSeed() -> UInt64 {
         var random = SeededRandom(seed: seed)
         let alphabet = bytes("*$\r\n0123456789-\"'\\x aP")
         for _ in 0..<2000 {
-            var text = (0..<Int.random(in: 0...60, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? 0 }
+            var text = (0..<Int.random(in: 0...60, using: &random)).map { _ in
+                alphabet.randomElement(using: &random) ?? 0
+            }
             if Bool.random(using: &random) { text = bytes("*2\r\n$1\r\n") + text }
             let whole = parse(text)
             var feeder = Feeder()

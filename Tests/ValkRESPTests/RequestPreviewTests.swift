@@ -24,7 +24,8 @@ import ValkBase
     }
 
     @Test func findsAllKeysOfMGETAndMSET() {
-        let text = encode([bytes("mset"), bytes("a"), bytes("1"), bytes("b"), bytes("2")])
+        let text =
+            encode([bytes("mset"), bytes("a"), bytes("1"), bytes("b"), bytes("2")])
             + encode([bytes("MGET"), bytes("c"), bytes("d"), bytes("e")])
         #expect(look(text).keys == ["a", "b", "c", "d", "e"])
         #expect(look(text, room: 3).keys == ["a", "b", "c"])

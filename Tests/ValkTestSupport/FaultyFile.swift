@@ -79,7 +79,9 @@ package final class FaultyFile: DiskFile, @unchecked Sendable {  // `overwritten
     }
 
     package func truncate(to size: Int) throws(DiskError) {
-        if let fault = disk.fault(.truncate, path, at: size) { throw FaultyDisk.error(fault, "truncate", path, at: size) }
+        if let fault = disk.fault(.truncate, path, at: size) {
+            throw FaultyDisk.error(fault, "truncate", path, at: size)
+        }
         try base.truncate(to: size)
     }
 

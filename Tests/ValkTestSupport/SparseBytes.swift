@@ -35,7 +35,9 @@ package struct SparseBytes: Sendable {
             let n = min(count - done, SparseBytes.pageBytes - start)
             let target = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + n])
             if page < pages.count, let bytes = pages[page] {
-                bytes.withUnsafeBytes { target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + n])) }
+                bytes.withUnsafeBytes {
+                    target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + n]))
+                }
             } else {
                 target.initializeMemory(as: UInt8.self, repeating: 0)
             }

@@ -3,8 +3,8 @@
 //
 //   LD_PRELOAD=allocations.so ALLOCATION_COUNTS=FILE program …
 //
-// The file holds slots of three 64-bit numbers: thread id, allocations, bytes asked for. A thread takes the next slot at
-// its first allocation; the last slot gathers all threads that come too late. realloc counts as an allocation.
+// The file holds slots of three 64-bit numbers: thread id, allocations, bytes asked for. A thread takes the next slot
+// at its first allocation; the last slot gathers all threads that come too late. realloc counts as an allocation.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -14,23 +14,39 @@
 #include <time.h>
 
 // MARK: Atomics on raw memory. Swift's Atomic cannot live inside an arena; these can.
-static inline uint64_t valk_load_acquire_u64(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE); }
+static inline uint64_t valk_load_acquire_u64(const void *p) {
+    return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
+}
 static inline void valk_store_release_u64(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE); }
-static inline uint64_t valk_load_relaxed_u64(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED); }
+static inline uint64_t valk_load_relaxed_u64(const void *p) {
+    return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
+}
 static inline void valk_store_relaxed_u64(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED); }
-static inline uint64_t valk_fetch_add_u64(void *p, uint64_t v) { return __atomic_fetch_add((uint64_t *)p, v, __ATOMIC_RELAXED); }
-static inline uint64_t valk_fetch_or_u64(void *p, uint64_t v) { return __atomic_fetch_or((uint64_t *)p, v, __ATOMIC_ACQ_REL); }
+static inline uint64_t valk_fetch_add_u64(void *p, uint64_t v) {
+    return __atomic_fetch_add((uint64_t *)p, v, __ATOMIC_RELAXED);
+}
+static inline uint64_t valk_fetch_or_u64(void *p, uint64_t v) {
+    return __atomic_fetch_or((uint64_t *)p, v, __ATOMIC_ACQ_REL);
+}
 static inline bool valk_cas_u64(void *p, uint64_t expected, uint64_t desired) {
     return __atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
-static inline uint32_t valk_load_acquire_u32(const void *p) { return __atomic_load_n((const uint32_t *)p, __ATOMIC_ACQUIRE); }
+static inline uint32_t valk_load_acquire_u32(const void *p) {
+    return __atomic_load_n((const uint32_t *)p, __ATOMIC_ACQUIRE);
+}
 static inline void valk_store_release_u32(void *p, uint32_t v) { __atomic_store_n((uint32_t *)p, v, __ATOMIC_RELEASE); }
 static inline bool valk_cas_u32(void *p, uint32_t expected, uint32_t desired) {
     return __atomic_compare_exchange_n((uint32_t *)p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
-static inline uint32_t valk_fetch_add_u32(void *p, uint32_t v) { return __atomic_fetch_add((uint32_t *)p, v, __ATOMIC_ACQ_REL); }
-static inline uint32_t valk_fetch_sub_u32(void *p, uint32_t v) { return __atomic_fetch_sub((uint32_t *)p, v, __ATOMIC_ACQ_REL); }
-static inline uint8_t valk_load_acquire_u8(const void *p) { return __atomic_load_n((const uint8_t *)p, __ATOMIC_ACQUIRE); }
+static inline uint32_t valk_fetch_add_u32(void *p, uint32_t v) {
+    return __atomic_fetch_add((uint32_t *)p, v, __ATOMIC_ACQ_REL);
+}
+static inline uint32_t valk_fetch_sub_u32(void *p, uint32_t v) {
+    return __atomic_fetch_sub((uint32_t *)p, v, __ATOMIC_ACQ_REL);
+}
+static inline uint8_t valk_load_acquire_u8(const void *p) {
+    return __atomic_load_n((const uint8_t *)p, __ATOMIC_ACQUIRE);
+}
 static inline void valk_store_release_u8(void *p, uint8_t v) { __atomic_store_n((uint8_t *)p, v, __ATOMIC_RELEASE); }
 static inline void valk_cpu_relax(void) {
 #if defined(__x86_64__)

@@ -10,7 +10,7 @@ import Glibc
 
 @frozen
 @usableFromInline
-package struct ByteView: @unchecked Sendable {  // Plain pointer and length; the owner of the bytes gives the thread rule.
+package struct ByteView: @unchecked Sendable {  // Pointer and length; the owner of the bytes gives the thread rule.
     @usableFromInline package let base: UnsafeRawPointer
     @usableFromInline package let count: Int
 

@@ -1,4 +1,5 @@
-// A small deterministic generator (SplitMix64, Steele et al. 2014) for tests, sampling and tie breaking. Not for secrets.
+// A small deterministic generator (SplitMix64, Steele et al. 2014) for tests, sampling and tie breaking. Not for
+// secrets.
 
 @usableFromInline
 package struct SeededRandom: RandomNumberGenerator, Sendable {

@@ -1,7 +1,7 @@
 // A wake-up that cannot be lost and takes no part in lock orders: ringing only ever holds the bell's own lock.
 //
-// Use: take the `token`, look whether there is work (with whatever locks that needs), and if not, `wait(after: token)`. A
-// ring between the look and the wait is not lost, because the token has changed by then.
+// Use: take the `token`, look whether there is work (with whatever locks that needs), and if not, `wait(after: token)`.
+// A ring between the look and the wait is not lost, because the token has changed by then.
 
 package final class Bell: Sendable {
     private let lock = Lock()

@@ -114,7 +114,9 @@ package enum ExpiryCommands {
 
     package static func ttl(_ c: CommandContext) throws(Interruption) { try ask(c, inSeconds: true, isRelative: true) }
 
-    package static func pttl(_ c: CommandContext) throws(Interruption) { try ask(c, inSeconds: false, isRelative: true) }
+    package static func pttl(_ c: CommandContext) throws(Interruption) {
+        try ask(c, inSeconds: false, isRelative: true)
+    }
 
     package static func expiretime(_ c: CommandContext) throws(Interruption) {
         try ask(c, inSeconds: true, isRelative: false)

@@ -23,7 +23,6 @@ enum ExpiryArgument {
         }
     }
 
-
     /// The moment in milliseconds since 1970; nil after an error reply.
     func resolve(_ c: CommandContext, _ command: StaticString) -> UInt64? {
         let text: ByteView

@@ -136,7 +136,8 @@ package enum StringCommands {
         if options.condition != .none || options.get || options.keepTTL {
             was = try c.keys.look(key)
             if options.get { guard try replyWithOld(c, was) else { return } }
-            if options.condition == .ifAbsent && was.entry != nil || options.condition == .ifPresent && was.entry == nil {
+            if options.condition == .ifAbsent && was.entry != nil || options.condition == .ifPresent && was.entry == nil
+            {
                 if !options.get { c.reply.null() }
                 return
             }

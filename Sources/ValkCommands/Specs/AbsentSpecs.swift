@@ -1,5 +1,5 @@
-// Facts about commands of parts that are (still) absent: scripts, users, clusters: what COMMAND INFO and COMMAND DOCS answer.
-// Arity, flags, keys, categories and arguments are those of Redis 7.0.15.
+// Facts about commands of parts that are (still) absent: scripts, users, clusters: what COMMAND INFO and COMMAND DOCS
+// answer. Arity, flags, keys, categories and arguments are those of Redis 7.0.15.
 
 extension CommandSpecs {
     /// Without handlers.
@@ -31,11 +31,13 @@ extension CommandSpecs {
             categories: [.slow, .scripting], since: "3.2.0", group: "scripting",
             summary: "Sets how scripts are debugged.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("mode", .oneof, of: [
-                    ArgumentSpec("yes", .pureToken, token: "YES"),
-                    ArgumentSpec("sync", .pureToken, token: "SYNC"),
-                    ArgumentSpec("no", .pureToken, token: "NO"),
-                ]),
+                ArgumentSpec(
+                    "mode", .oneof,
+                    of: [
+                        ArgumentSpec("yes", .pureToken, token: "YES"),
+                        ArgumentSpec("sync", .pureToken, token: "SYNC"),
+                        ArgumentSpec("no", .pureToken, token: "NO"),
+                    ])
             ])
     }
 
@@ -45,7 +47,7 @@ extension CommandSpecs {
             categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
             summary: "Tells which scripts are known, by their digests.", complexity: "O(N), N digests",
             arguments: [
-                ArgumentSpec("sha1", .string, .multiple),
+                ArgumentSpec("sha1", .string, .multiple)
             ],
             tips: ["request_policy:all_shards", "response_policy:agg_logical_and"])
     }
@@ -56,10 +58,12 @@ extension CommandSpecs {
             categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
             summary: "Forgets all scripts.", complexity: "O(N), N scripts",
             arguments: [
-                ArgumentSpec("async", .oneof, .optional, since: "6.2.0", of: [
-                    ArgumentSpec("async", .pureToken, token: "ASYNC"),
-                    ArgumentSpec("sync", .pureToken, token: "SYNC"),
-                ]),
+                ArgumentSpec(
+                    "async", .oneof, .optional, since: "6.2.0",
+                    of: [
+                        ArgumentSpec("async", .pureToken, token: "ASYNC"),
+                        ArgumentSpec("sync", .pureToken, token: "SYNC"),
+                    ])
             ],
             history: [("6.2.0", "ASYNC and SYNC.")],
             tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
@@ -86,7 +90,7 @@ extension CommandSpecs {
             categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
             summary: "Keeps a script and answers its digest.", complexity: "O(N), N bytes of the script",
             arguments: [
-                ArgumentSpec("script", .string),
+                ArgumentSpec("script", .string)
             ],
             tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
     }
@@ -105,10 +109,12 @@ extension CommandSpecs {
             categories: [.write, .slow, .scripting], since: "7.0.0", group: "scripting",
             summary: "Deletes all libraries.", complexity: "O(N), N functions",
             arguments: [
-                ArgumentSpec("async", .oneof, .optional, of: [
-                    ArgumentSpec("async", .pureToken, token: "ASYNC"),
-                    ArgumentSpec("sync", .pureToken, token: "SYNC"),
-                ]),
+                ArgumentSpec(
+                    "async", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("async", .pureToken, token: "ASYNC"),
+                        ArgumentSpec("sync", .pureToken, token: "SYNC"),
+                    ])
             ],
             tips: ["request_policy:all_shards", "response_policy:all_succeeded"])
     }
@@ -162,7 +168,7 @@ extension CommandSpecs {
             categories: [.slow], since: "6.0.0", group: "server",
             summary: "Lists the categories, or the commands of one.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("categoryname", .string, .optional),
+                ArgumentSpec("categoryname", .string, .optional)
             ])
     }
 
@@ -172,7 +178,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
             summary: "Shows the rules of a user.", complexity: "O(N), N rules",
             arguments: [
-                ArgumentSpec("username", .string),
+                ArgumentSpec("username", .string)
             ],
             history: [("6.2.0", "Channel patterns."), ("7.0.0", "Selectors.")])
     }
@@ -227,7 +233,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
             summary: "Draws the delays of an event.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("event", .string),
+                ArgumentSpec("event", .string)
             ],
             tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
     }
@@ -245,7 +251,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
             summary: "Lists the measured delays of an event.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("event", .string),
+                ArgumentSpec("event", .string)
             ],
             tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
     }
@@ -264,7 +270,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "2.8.13", group: "server",
             summary: "Forgets the delays of events.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("event", .string, [.optional, .multiple]),
+                ArgumentSpec("event", .string, [.optional, .multiple])
             ],
             tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
     }
@@ -321,7 +327,7 @@ extension CommandSpecs {
             categories: [.slow], since: "3.0.0", group: "cluster",
             summary: "Counts the keys of a slot.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("slot", .integer),
+                ArgumentSpec("slot", .integer)
             ])
     }
 
@@ -358,7 +364,7 @@ extension CommandSpecs {
             categories: [.slow], since: "3.0.0", group: "cluster",
             summary: "Tells the slot of a key.", complexity: "O(N), N bytes of the key",
             arguments: [
-                ArgumentSpec("key", .string),
+                ArgumentSpec("key", .string)
             ])
     }
 
@@ -404,7 +410,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "5.0.0", group: "cluster",
             summary: "Lists the replicas of a node.", complexity: "O(N), N replicas",
             arguments: [
-                ArgumentSpec("node-id", .string),
+                ArgumentSpec("node-id", .string)
             ],
             tips: ["nondeterministic_output"])
     }
@@ -415,10 +421,12 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "3.0.0", group: "cluster",
             summary: "Takes the node out of its cluster.", complexity: "O(N), N nodes",
             arguments: [
-                ArgumentSpec("hard_soft", .oneof, .optional, of: [
-                    ArgumentSpec("hard", .pureToken, token: "HARD"),
-                    ArgumentSpec("soft", .pureToken, token: "SOFT"),
-                ]),
+                ArgumentSpec(
+                    "hard_soft", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("hard", .pureToken, token: "HARD"),
+                        ArgumentSpec("soft", .pureToken, token: "SOFT"),
+                    ])
             ])
     }
 
@@ -436,7 +444,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "3.0.0", group: "cluster",
             summary: "Lists the replicas of a node.", complexity: "O(N), N replicas",
             arguments: [
-                ArgumentSpec("node-id", .string),
+                ArgumentSpec("node-id", .string)
             ],
             tips: ["nondeterministic_output"],
             docFlags: ["deprecated"],

@@ -5,7 +5,7 @@ extension CommandSpecs {
     /// Without handlers.
     static var clientSpecs: [CommandSpec] {
         [
-            client,
+            client
         ]
     }
 
@@ -42,10 +42,12 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "6.0.0", group: "connection",
             summary: "Says whether the next command's keys are tracked.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("mode", .oneof, of: [
-                    ArgumentSpec("yes", .pureToken, token: "YES"),
-                    ArgumentSpec("no", .pureToken, token: "NO"),
-                ]),
+                ArgumentSpec(
+                    "mode", .oneof,
+                    of: [
+                        ArgumentSpec("yes", .pureToken, token: "YES"),
+                        ArgumentSpec("no", .pureToken, token: "NO"),
+                    ])
             ])
     }
 
@@ -91,24 +93,30 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous, .connection], since: "2.4.0", group: "connection",
             summary: "Ends connections that match the filters.", complexity: "O(N), N connections",
             arguments: [
-                ArgumentSpec("filter", .oneof, of: [
-                    ArgumentSpec("ip:port", .string, deprecated: "2.8.12"),
-                    ArgumentSpec("new-format", .oneof, .multiple, of: [
-                        ArgumentSpec("client-id", .integer, .optional, token: "ID", since: "2.8.12"),
-                        ArgumentSpec("normal_master_slave_pubsub", .oneof, .optional,
-                            token: "TYPE", since: "2.8.12", of: [
-                            ArgumentSpec("normal", .pureToken, token: "NORMAL"),
-                            ArgumentSpec("master", .pureToken, token: "MASTER", since: "3.2.0"),
-                            ArgumentSpec("slave", .pureToken, token: "SLAVE"),
-                            ArgumentSpec("replica", .pureToken, token: "REPLICA", since: "5.0.0"),
-                            ArgumentSpec("pubsub", .pureToken, token: "PUBSUB"),
-                        ]),
-                        ArgumentSpec("username", .string, .optional, token: "USER"),
-                        ArgumentSpec("ip:port", .string, .optional, token: "ADDR"),
-                        ArgumentSpec("ip:port", .string, .optional, token: "LADDR", since: "6.2.0"),
-                        ArgumentSpec("yes/no", .string, .optional, token: "SKIPME"),
-                    ]),
-                ]),
+                ArgumentSpec(
+                    "filter", .oneof,
+                    of: [
+                        ArgumentSpec("ip:port", .string, deprecated: "2.8.12"),
+                        ArgumentSpec(
+                            "new-format", .oneof, .multiple,
+                            of: [
+                                ArgumentSpec("client-id", .integer, .optional, token: "ID", since: "2.8.12"),
+                                ArgumentSpec(
+                                    "normal_master_slave_pubsub", .oneof, .optional,
+                                    token: "TYPE", since: "2.8.12",
+                                    of: [
+                                        ArgumentSpec("normal", .pureToken, token: "NORMAL"),
+                                        ArgumentSpec("master", .pureToken, token: "MASTER", since: "3.2.0"),
+                                        ArgumentSpec("slave", .pureToken, token: "SLAVE"),
+                                        ArgumentSpec("replica", .pureToken, token: "REPLICA", since: "5.0.0"),
+                                        ArgumentSpec("pubsub", .pureToken, token: "PUBSUB"),
+                                    ]),
+                                ArgumentSpec("username", .string, .optional, token: "USER"),
+                                ArgumentSpec("ip:port", .string, .optional, token: "ADDR"),
+                                ArgumentSpec("ip:port", .string, .optional, token: "LADDR", since: "6.2.0"),
+                                ArgumentSpec("yes/no", .string, .optional, token: "SKIPME"),
+                            ]),
+                    ])
             ],
             history: [
                 ("2.8.12", "Filters."),
@@ -125,15 +133,19 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous, .connection], since: "2.4.0", group: "connection",
             summary: "Describes the connections.", complexity: "O(N), N connections",
             arguments: [
-                ArgumentSpec("normal_master_replica_pubsub", .oneof, .optional, token: "TYPE", since: "5.0.0", of: [
-                    ArgumentSpec("normal", .pureToken, token: "NORMAL"),
-                    ArgumentSpec("master", .pureToken, token: "MASTER"),
-                    ArgumentSpec("replica", .pureToken, token: "REPLICA"),
-                    ArgumentSpec("pubsub", .pureToken, token: "PUBSUB"),
-                ]),
-                ArgumentSpec("id", .block, .optional, token: "ID", since: "6.2.0", of: [
-                    ArgumentSpec("client-id", .integer, .multiple),
-                ]),
+                ArgumentSpec(
+                    "normal_master_replica_pubsub", .oneof, .optional, token: "TYPE", since: "5.0.0",
+                    of: [
+                        ArgumentSpec("normal", .pureToken, token: "NORMAL"),
+                        ArgumentSpec("master", .pureToken, token: "MASTER"),
+                        ArgumentSpec("replica", .pureToken, token: "REPLICA"),
+                        ArgumentSpec("pubsub", .pureToken, token: "PUBSUB"),
+                    ]),
+                ArgumentSpec(
+                    "id", .block, .optional, token: "ID", since: "6.2.0",
+                    of: [
+                        ArgumentSpec("client-id", .integer, .multiple)
+                    ]),
             ],
             history: [
                 ("2.8.12", "The field id."),
@@ -152,10 +164,12 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous, .connection], since: "7.0.0", group: "connection",
             summary: "Says whether this connection may be dropped to save memory.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("enabled", .oneof, of: [
-                    ArgumentSpec("on", .pureToken, token: "ON"),
-                    ArgumentSpec("off", .pureToken, token: "OFF"),
-                ]),
+                ArgumentSpec(
+                    "enabled", .oneof,
+                    of: [
+                        ArgumentSpec("on", .pureToken, token: "ON"),
+                        ArgumentSpec("off", .pureToken, token: "OFF"),
+                    ])
             ])
     }
 
@@ -166,10 +180,12 @@ extension CommandSpecs {
             summary: "Holds the commands of all connections for a while.", complexity: "O(1)",
             arguments: [
                 ArgumentSpec("timeout", .integer),
-                ArgumentSpec("mode", .oneof, .optional, since: "6.2.0", of: [
-                    ArgumentSpec("write", .pureToken, token: "WRITE"),
-                    ArgumentSpec("all", .pureToken, token: "ALL"),
-                ]),
+                ArgumentSpec(
+                    "mode", .oneof, .optional, since: "6.2.0",
+                    of: [
+                        ArgumentSpec("write", .pureToken, token: "WRITE"),
+                        ArgumentSpec("all", .pureToken, token: "ALL"),
+                    ]),
             ],
             history: [("6.2.0", "Modes ALL and WRITE.")])
     }
@@ -180,11 +196,13 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "3.2.0", group: "connection",
             summary: "Turns the replies of this connection on or off.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("on_off_skip", .oneof, of: [
-                    ArgumentSpec("on", .pureToken, token: "ON"),
-                    ArgumentSpec("off", .pureToken, token: "OFF"),
-                    ArgumentSpec("skip", .pureToken, token: "SKIP"),
-                ]),
+                ArgumentSpec(
+                    "on_off_skip", .oneof,
+                    of: [
+                        ArgumentSpec("on", .pureToken, token: "ON"),
+                        ArgumentSpec("off", .pureToken, token: "OFF"),
+                        ArgumentSpec("skip", .pureToken, token: "SKIP"),
+                    ])
             ])
     }
 
@@ -194,7 +212,7 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "2.6.9", group: "connection",
             summary: "Names this connection.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("connection-name", .string),
+                ArgumentSpec("connection-name", .string)
             ])
     }
 
@@ -204,10 +222,12 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "6.0.0", group: "connection",
             summary: "Turns tracking of read keys on or off.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("status", .oneof, of: [
-                    ArgumentSpec("on", .pureToken, token: "ON"),
-                    ArgumentSpec("off", .pureToken, token: "OFF"),
-                ]),
+                ArgumentSpec(
+                    "status", .oneof,
+                    of: [
+                        ArgumentSpec("on", .pureToken, token: "ON"),
+                        ArgumentSpec("off", .pureToken, token: "OFF"),
+                    ]),
                 ArgumentSpec("client-id", .integer, .optional, token: "REDIRECT"),
                 ArgumentSpec("prefix", .string, [.optional, .multiple, .multipleToken], token: "PREFIX"),
                 ArgumentSpec("bcast", .pureToken, .optional, token: "BCAST"),
@@ -231,10 +251,12 @@ extension CommandSpecs {
             summary: "Wakes a connection that waits in a blocking command.", complexity: "O(log N), N connections",
             arguments: [
                 ArgumentSpec("client-id", .integer),
-                ArgumentSpec("timeout_error", .oneof, .optional, of: [
-                    ArgumentSpec("timeout", .pureToken, token: "TIMEOUT"),
-                    ArgumentSpec("error", .pureToken, token: "ERROR"),
-                ]),
+                ArgumentSpec(
+                    "timeout_error", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("timeout", .pureToken, token: "TIMEOUT"),
+                        ArgumentSpec("error", .pureToken, token: "ERROR"),
+                    ]),
             ])
     }
 
@@ -252,10 +274,12 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "7.2.0", group: "connection",
             summary: "Tells the name or the version of the client's library.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("attr", .oneof, of: [
-                    ArgumentSpec("libname", .string, token: "LIB-NAME"),
-                    ArgumentSpec("libver", .string, token: "LIB-VER"),
-                ]),
+                ArgumentSpec(
+                    "attr", .oneof,
+                    of: [
+                        ArgumentSpec("libname", .string, token: "LIB-NAME"),
+                        ArgumentSpec("libver", .string, token: "LIB-VER"),
+                    ])
             ])
     }
 
@@ -266,10 +290,12 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "7.2.0", group: "connection",
             summary: "Says whether this connection's commands mark keys as used.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("enabled", .oneof, of: [
-                    ArgumentSpec("on", .pureToken, token: "ON"),
-                    ArgumentSpec("off", .pureToken, token: "OFF"),
-                ]),
+                ArgumentSpec(
+                    "enabled", .oneof,
+                    of: [
+                        ArgumentSpec("on", .pureToken, token: "ON"),
+                        ArgumentSpec("off", .pureToken, token: "OFF"),
+                    ])
             ])
     }
 }

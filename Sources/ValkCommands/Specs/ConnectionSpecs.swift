@@ -26,7 +26,7 @@ extension CommandSpecs {
             categories: [.fast, .connection], since: "1.0.0", group: "connection",
             summary: "Answers PONG, or the given message.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("message", .string, .optional),
+                ArgumentSpec("message", .string, .optional)
             ],
             tips: ["request_policy:all_shards", "response_policy:all_succeeded"])
     }
@@ -37,7 +37,7 @@ extension CommandSpecs {
             categories: [.fast, .connection], since: "1.0.0", group: "connection",
             summary: "Answers the given message.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("message", .string),
+                ArgumentSpec("message", .string)
             ])
     }
 
@@ -47,14 +47,18 @@ extension CommandSpecs {
             categories: [.fast, .connection], since: "6.0.0", group: "connection",
             summary: "Agrees on a protocol version; logs in and names the connection if wanted.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("arguments", .block, .optional, of: [
-                    ArgumentSpec("protover", .integer),
-                    ArgumentSpec("username_password", .block, .optional, token: "AUTH", of: [
-                        ArgumentSpec("username", .string),
-                        ArgumentSpec("password", .string),
-                    ]),
-                    ArgumentSpec("clientname", .string, .optional, token: "SETNAME"),
-                ]),
+                ArgumentSpec(
+                    "arguments", .block, .optional,
+                    of: [
+                        ArgumentSpec("protover", .integer),
+                        ArgumentSpec(
+                            "username_password", .block, .optional, token: "AUTH",
+                            of: [
+                                ArgumentSpec("username", .string),
+                                ArgumentSpec("password", .string),
+                            ]),
+                        ArgumentSpec("clientname", .string, .optional, token: "SETNAME"),
+                    ])
             ],
             history: [("6.2.0", "The version may be left out.")])
     }
@@ -77,7 +81,7 @@ extension CommandSpecs {
             categories: [.fast, .connection], since: "1.0.0", group: "connection",
             summary: "Chooses the database of this connection.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("index", .integer),
+                ArgumentSpec("index", .integer)
             ])
     }
 
@@ -123,7 +127,7 @@ extension CommandSpecs {
             categories: [.fast, .transaction], since: "2.2.0", group: "transactions",
             summary: "Lets EXEC fail if one of the keys changes before it.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key", .key, .multiple, key: 0),
+                ArgumentSpec("key", .key, .multiple, key: 0)
             ])
     }
 

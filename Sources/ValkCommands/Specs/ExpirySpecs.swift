@@ -26,12 +26,14 @@ extension CommandSpecs {
             arguments: [
                 ArgumentSpec("key", .key, key: 0),
                 ArgumentSpec("seconds", .integer),
-                ArgumentSpec("condition", .oneof, .optional, since: "7.0.0", of: [
-                    ArgumentSpec("nx", .pureToken, token: "NX"),
-                    ArgumentSpec("xx", .pureToken, token: "XX"),
-                    ArgumentSpec("gt", .pureToken, token: "GT"),
-                    ArgumentSpec("lt", .pureToken, token: "LT"),
-                ]),
+                ArgumentSpec(
+                    "condition", .oneof, .optional, since: "7.0.0",
+                    of: [
+                        ArgumentSpec("nx", .pureToken, token: "NX"),
+                        ArgumentSpec("xx", .pureToken, token: "XX"),
+                        ArgumentSpec("gt", .pureToken, token: "GT"),
+                        ArgumentSpec("lt", .pureToken, token: "LT"),
+                    ]),
             ],
             history: [("7.0.0", "NX, XX, GT, LT.")])
     }
@@ -45,12 +47,14 @@ extension CommandSpecs {
             arguments: [
                 ArgumentSpec("key", .key, key: 0),
                 ArgumentSpec("milliseconds", .integer),
-                ArgumentSpec("condition", .oneof, .optional, since: "7.0.0", of: [
-                    ArgumentSpec("nx", .pureToken, token: "NX"),
-                    ArgumentSpec("xx", .pureToken, token: "XX"),
-                    ArgumentSpec("gt", .pureToken, token: "GT"),
-                    ArgumentSpec("lt", .pureToken, token: "LT"),
-                ]),
+                ArgumentSpec(
+                    "condition", .oneof, .optional, since: "7.0.0",
+                    of: [
+                        ArgumentSpec("nx", .pureToken, token: "NX"),
+                        ArgumentSpec("xx", .pureToken, token: "XX"),
+                        ArgumentSpec("gt", .pureToken, token: "GT"),
+                        ArgumentSpec("lt", .pureToken, token: "LT"),
+                    ]),
             ],
             history: [("7.0.0", "NX, XX, GT, LT.")])
     }
@@ -64,12 +68,14 @@ extension CommandSpecs {
             arguments: [
                 ArgumentSpec("key", .key, key: 0),
                 ArgumentSpec("unix-time-seconds", .unixTime),
-                ArgumentSpec("condition", .oneof, .optional, since: "7.0.0", of: [
-                    ArgumentSpec("nx", .pureToken, token: "NX"),
-                    ArgumentSpec("xx", .pureToken, token: "XX"),
-                    ArgumentSpec("gt", .pureToken, token: "GT"),
-                    ArgumentSpec("lt", .pureToken, token: "LT"),
-                ]),
+                ArgumentSpec(
+                    "condition", .oneof, .optional, since: "7.0.0",
+                    of: [
+                        ArgumentSpec("nx", .pureToken, token: "NX"),
+                        ArgumentSpec("xx", .pureToken, token: "XX"),
+                        ArgumentSpec("gt", .pureToken, token: "GT"),
+                        ArgumentSpec("lt", .pureToken, token: "LT"),
+                    ]),
             ],
             history: [("7.0.0", "NX, XX, GT, LT.")])
     }
@@ -83,12 +89,14 @@ extension CommandSpecs {
             arguments: [
                 ArgumentSpec("key", .key, key: 0),
                 ArgumentSpec("unix-time-milliseconds", .unixTime),
-                ArgumentSpec("condition", .oneof, .optional, since: "7.0.0", of: [
-                    ArgumentSpec("nx", .pureToken, token: "NX"),
-                    ArgumentSpec("xx", .pureToken, token: "XX"),
-                    ArgumentSpec("gt", .pureToken, token: "GT"),
-                    ArgumentSpec("lt", .pureToken, token: "LT"),
-                ]),
+                ArgumentSpec(
+                    "condition", .oneof, .optional, since: "7.0.0",
+                    of: [
+                        ArgumentSpec("nx", .pureToken, token: "NX"),
+                        ArgumentSpec("xx", .pureToken, token: "XX"),
+                        ArgumentSpec("gt", .pureToken, token: "GT"),
+                        ArgumentSpec("lt", .pureToken, token: "LT"),
+                    ]),
             ],
             history: [("7.0.0", "NX, XX, GT, LT.")])
     }
@@ -100,7 +108,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "1.0.0", group: "generic",
             summary: "Tells how many seconds a key has left.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ],
             history: [("2.8.0", "-2 for missing keys.")],
             tips: ["nondeterministic_output"])
@@ -113,7 +121,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "2.6.0", group: "generic",
             summary: "Tells how many milliseconds a key has left.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ],
             history: [("2.8.0", "-2 for missing keys.")],
             tips: ["nondeterministic_output"])
@@ -126,7 +134,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "7.0.0", group: "generic",
             summary: "Tells the Unix time in seconds at which a key expires.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 
@@ -137,7 +145,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "7.0.0", group: "generic",
             summary: "Tells the Unix time in milliseconds at which a key expires.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 
@@ -148,7 +156,7 @@ extension CommandSpecs {
             categories: [.keyspace, .write, .fast], since: "2.2.0", group: "generic",
             summary: "Takes a key's expiry away.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 }

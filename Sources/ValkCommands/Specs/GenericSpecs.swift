@@ -30,7 +30,7 @@ extension CommandSpecs {
             categories: [.keyspace, .write, .slow], since: "1.0.0", group: "generic",
             summary: "Deletes keys.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key", .key, .multiple, key: 0),
+                ArgumentSpec("key", .key, .multiple, key: 0)
             ],
             tips: ["request_policy:multi_shard", "response_policy:agg_sum"])
     }
@@ -43,7 +43,7 @@ extension CommandSpecs {
             summary: "Deletes keys; space is given back in the background, as it always is here.",
             complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key", .key, .multiple, key: 0),
+                ArgumentSpec("key", .key, .multiple, key: 0)
             ],
             tips: ["request_policy:multi_shard", "response_policy:agg_sum"])
     }
@@ -55,7 +55,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "1.0.0", group: "generic",
             summary: "Counts how many of the given keys are there.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key", .key, .multiple, key: 0),
+                ArgumentSpec("key", .key, .multiple, key: 0)
             ],
             history: [("3.0.3", "Several keys.")],
             tips: ["request_policy:multi_shard", "response_policy:agg_sum"])
@@ -68,7 +68,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "1.0.0", group: "generic",
             summary: "Tells which type of value a key holds.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 
@@ -79,7 +79,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .fast], since: "3.2.1", group: "generic",
             summary: "Counts how many of the given keys are there and marks them as used.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key", .key, .multiple, key: 0),
+                ArgumentSpec("key", .key, .multiple, key: 0)
             ],
             tips: ["request_policy:multi_shard", "response_policy:agg_sum"])
     }
@@ -163,10 +163,12 @@ extension CommandSpecs {
             summary: "Removes all keys of the selected database.",
             complexity: "O(1); space is given back in the background",
             arguments: [
-                ArgumentSpec("async", .oneof, .optional, of: [
-                    ArgumentSpec("async", .pureToken, token: "ASYNC", since: "4.0.0"),
-                    ArgumentSpec("sync", .pureToken, token: "SYNC", since: "6.2.0"),
-                ]),
+                ArgumentSpec(
+                    "async", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("async", .pureToken, token: "ASYNC", since: "4.0.0"),
+                        ArgumentSpec("sync", .pureToken, token: "SYNC", since: "6.2.0"),
+                    ])
             ],
             history: [("4.0.0", "ASYNC."), ("6.2.0", "SYNC.")],
             tips: ["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -179,10 +181,12 @@ extension CommandSpecs {
             summary: "Removes all keys of all databases.",
             complexity: "O(N), N databases; space is given back in the background",
             arguments: [
-                ArgumentSpec("async", .oneof, .optional, of: [
-                    ArgumentSpec("async", .pureToken, token: "ASYNC", since: "4.0.0"),
-                    ArgumentSpec("sync", .pureToken, token: "SYNC", since: "6.2.0"),
-                ]),
+                ArgumentSpec(
+                    "async", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("async", .pureToken, token: "ASYNC", since: "4.0.0"),
+                        ArgumentSpec("sync", .pureToken, token: "SYNC", since: "6.2.0"),
+                    ])
             ],
             history: [("4.0.0", "ASYNC."), ("6.2.0", "SYNC.")],
             tips: ["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -203,7 +207,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .slow], since: "2.2.3", group: "generic",
             summary: "Tells how Redis would hold the value of a key.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ],
             tips: ["nondeterministic_output"])
     }
@@ -215,7 +219,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .slow], since: "4.0.0", group: "generic",
             summary: "Tells how often a key is used; needs an LFU policy.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ],
             tips: ["nondeterministic_output"])
     }
@@ -234,7 +238,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .slow], since: "2.2.3", group: "generic",
             summary: "Tells for how many seconds a key has not been used.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ],
             tips: ["nondeterministic_output"])
     }
@@ -246,7 +250,7 @@ extension CommandSpecs {
             categories: [.keyspace, .read, .slow], since: "2.2.3", group: "generic",
             summary: "Tells how many references a value has.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ],
             tips: ["nondeterministic_output"])
     }

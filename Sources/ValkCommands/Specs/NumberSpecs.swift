@@ -21,7 +21,7 @@ extension CommandSpecs {
             categories: [.write, .string, .fast], since: "1.0.0", group: "string",
             summary: "Adds one to the integer at a key.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 
@@ -32,7 +32,7 @@ extension CommandSpecs {
             categories: [.write, .string, .fast], since: "1.0.0", group: "string",
             summary: "Takes one from the integer at a key.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 

@@ -19,7 +19,7 @@ extension CommandSpecs {
             summary: "Lists the keys that match a pattern.",
             complexity: "O(N), N keys from the pattern's literal beginning on",
             arguments: [
-                ArgumentSpec("pattern", .pattern),
+                ArgumentSpec("pattern", .pattern)
             ],
             tips: ["request_policy:all_shards", "nondeterministic_output_order"])
     }

@@ -29,7 +29,7 @@ extension CommandSpecs {
             categories: [.slow, .dangerous], since: "1.0.0", group: "server",
             summary: "Reports the state and the counters of the server.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("section", .string, [.optional, .multiple]),
+                ArgumentSpec("section", .string, [.optional, .multiple])
             ],
             history: [("7.0.0", "Several sections.")],
             tips: ["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
@@ -49,9 +49,11 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "2.0.0", group: "server",
             summary: "Reads the settings that match the patterns.", complexity: "O(N), N settings",
             arguments: [
-                ArgumentSpec("parameter", .block, .multiple, of: [
-                    ArgumentSpec("parameter", .string),
-                ]),
+                ArgumentSpec(
+                    "parameter", .block, .multiple,
+                    of: [
+                        ArgumentSpec("parameter", .string)
+                    ])
             ],
             history: [("7.0.0", "Several patterns.")])
     }
@@ -83,10 +85,12 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "2.0.0", group: "server",
             summary: "Changes settings while the server runs, all of them or none.", complexity: "O(N), N settings",
             arguments: [
-                ArgumentSpec("parameter_value", .block, .multiple, of: [
-                    ArgumentSpec("parameter", .string),
-                    ArgumentSpec("value", .string),
-                ]),
+                ArgumentSpec(
+                    "parameter_value", .block, .multiple,
+                    of: [
+                        ArgumentSpec("parameter", .string),
+                        ArgumentSpec("value", .string),
+                    ])
             ],
             history: [("7.0.0", "Several settings.")],
             tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
@@ -123,7 +127,7 @@ extension CommandSpecs {
             summary: "Documents commands: what they do, since when, with which arguments.",
             complexity: "O(N), N commands",
             arguments: [
-                ArgumentSpec("command-name", .string, [.optional, .multiple]),
+                ArgumentSpec("command-name", .string, [.optional, .multiple])
             ],
             tips: ["nondeterministic_output_order"])
     }
@@ -155,7 +159,7 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "2.8.13", group: "server",
             summary: "Describes commands: arity, flags, keys, categories.", complexity: "O(N), N commands",
             arguments: [
-                ArgumentSpec("command-name", .string, [.optional, .multiple]),
+                ArgumentSpec("command-name", .string, [.optional, .multiple])
             ],
             history: [("7.0.0", "No names mean all.")],
             tips: ["nondeterministic_output_order"])
@@ -167,11 +171,13 @@ extension CommandSpecs {
             categories: [.slow, .connection], since: "7.0.0", group: "server",
             summary: "Lists the names of the commands.", complexity: "O(N), N commands",
             arguments: [
-                ArgumentSpec("filterby", .oneof, .optional, token: "FILTERBY", of: [
-                    ArgumentSpec("module-name", .string, token: "MODULE"),
-                    ArgumentSpec("category", .string, token: "ACLCAT"),
-                    ArgumentSpec("pattern", .pattern, token: "PATTERN"),
-                ]),
+                ArgumentSpec(
+                    "filterby", .oneof, .optional, token: "FILTERBY",
+                    of: [
+                        ArgumentSpec("module-name", .string, token: "MODULE"),
+                        ArgumentSpec("category", .string, token: "ACLCAT"),
+                        ArgumentSpec("pattern", .pattern, token: "PATTERN"),
+                    ])
             ],
             tips: ["nondeterministic_output_order"])
     }
@@ -190,10 +196,12 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "1.0.0", group: "server",
             summary: "Makes everything durable and ends the server.", complexity: "O(N), N bytes not yet synced",
             arguments: [
-                ArgumentSpec("nosave_save", .oneof, .optional, of: [
-                    ArgumentSpec("nosave", .pureToken, token: "NOSAVE"),
-                    ArgumentSpec("save", .pureToken, token: "SAVE"),
-                ]),
+                ArgumentSpec(
+                    "nosave_save", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("nosave", .pureToken, token: "NOSAVE"),
+                        ArgumentSpec("save", .pureToken, token: "SAVE"),
+                    ]),
                 ArgumentSpec("now", .pureToken, .optional, token: "NOW", since: "7.0.0"),
                 ArgumentSpec("force", .pureToken, .optional, token: "FORCE", since: "7.0.0"),
                 ArgumentSpec("abort", .pureToken, .optional, token: "ABORT", since: "7.0.0"),
@@ -215,7 +223,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "2.2.12", group: "server",
             summary: "Reads entries of the slow log, newest first.", complexity: "O(N), N entries",
             arguments: [
-                ArgumentSpec("count", .integer, .optional),
+                ArgumentSpec("count", .integer, .optional)
             ],
             history: [("4.0.0", "Address and name of the client.")],
             tips: ["request_policy:all_nodes", "nondeterministic_output"])
@@ -265,7 +273,7 @@ extension CommandSpecs {
             categories: [.admin, .slow, .dangerous], since: "1.0.0", group: "server",
             summary: "Makes everything durable in the background.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("schedule", .pureToken, .optional, token: "SCHEDULE", since: "3.2.2"),
+                ArgumentSpec("schedule", .pureToken, .optional, token: "SCHEDULE", since: "3.2.2")
             ],
             history: [("3.2.2", "SCHEDULE.")])
     }
@@ -298,7 +306,7 @@ extension CommandSpecs {
             categories: [.read, .fast], since: "5.0.0", group: "server",
             summary: "Draws something and tells the version.", complexity: "",
             arguments: [
-                ArgumentSpec("version", .integer, .optional, token: "VERSION"),
+                ArgumentSpec("version", .integer, .optional, token: "VERSION")
             ])
     }
 

@@ -31,7 +31,7 @@ extension CommandSpecs {
             categories: [.read, .string, .fast], since: "1.0.0", group: "string",
             summary: "Reads the string at a key.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 
@@ -44,18 +44,22 @@ extension CommandSpecs {
             arguments: [
                 ArgumentSpec("key", .key, key: 0),
                 ArgumentSpec("value", .string),
-                ArgumentSpec("condition", .oneof, .optional, since: "2.6.12", of: [
-                    ArgumentSpec("nx", .pureToken, token: "NX"),
-                    ArgumentSpec("xx", .pureToken, token: "XX"),
-                ]),
+                ArgumentSpec(
+                    "condition", .oneof, .optional, since: "2.6.12",
+                    of: [
+                        ArgumentSpec("nx", .pureToken, token: "NX"),
+                        ArgumentSpec("xx", .pureToken, token: "XX"),
+                    ]),
                 ArgumentSpec("get", .pureToken, .optional, token: "GET", since: "6.2.0"),
-                ArgumentSpec("expiration", .oneof, .optional, of: [
-                    ArgumentSpec("seconds", .integer, token: "EX", since: "2.6.12"),
-                    ArgumentSpec("milliseconds", .integer, token: "PX", since: "2.6.12"),
-                    ArgumentSpec("unix-time-seconds", .unixTime, token: "EXAT", since: "6.2.0"),
-                    ArgumentSpec("unix-time-milliseconds", .unixTime, token: "PXAT", since: "6.2.0"),
-                    ArgumentSpec("keepttl", .pureToken, token: "KEEPTTL", since: "6.0.0"),
-                ]),
+                ArgumentSpec(
+                    "expiration", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("seconds", .integer, token: "EX", since: "2.6.12"),
+                        ArgumentSpec("milliseconds", .integer, token: "PX", since: "2.6.12"),
+                        ArgumentSpec("unix-time-seconds", .unixTime, token: "EXAT", since: "6.2.0"),
+                        ArgumentSpec("unix-time-milliseconds", .unixTime, token: "PXAT", since: "6.2.0"),
+                        ArgumentSpec("keepttl", .pureToken, token: "KEEPTTL", since: "6.0.0"),
+                    ]),
             ],
             history: [
                 ("2.6.12", "EX, PX, NX, XX."),
@@ -125,7 +129,7 @@ extension CommandSpecs {
             categories: [.write, .string, .fast], since: "6.2.0", group: "string",
             summary: "Reads the string at a key and deletes the key.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 
@@ -137,13 +141,15 @@ extension CommandSpecs {
             summary: "Reads the string at a key and changes its expiry if wanted.", complexity: "O(1)",
             arguments: [
                 ArgumentSpec("key", .key, key: 0),
-                ArgumentSpec("expiration", .oneof, .optional, of: [
-                    ArgumentSpec("seconds", .integer, token: "EX"),
-                    ArgumentSpec("milliseconds", .integer, token: "PX"),
-                    ArgumentSpec("unix-time-seconds", .unixTime, token: "EXAT"),
-                    ArgumentSpec("unix-time-milliseconds", .unixTime, token: "PXAT"),
-                    ArgumentSpec("persist", .pureToken, token: "PERSIST"),
-                ]),
+                ArgumentSpec(
+                    "expiration", .oneof, .optional,
+                    of: [
+                        ArgumentSpec("seconds", .integer, token: "EX"),
+                        ArgumentSpec("milliseconds", .integer, token: "PX"),
+                        ArgumentSpec("unix-time-seconds", .unixTime, token: "EXAT"),
+                        ArgumentSpec("unix-time-milliseconds", .unixTime, token: "PXAT"),
+                        ArgumentSpec("persist", .pureToken, token: "PERSIST"),
+                    ]),
             ])
     }
 
@@ -154,7 +160,7 @@ extension CommandSpecs {
             categories: [.read, .string, .fast], since: "1.0.0", group: "string",
             summary: "Reads the strings at several keys.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key", .key, .multiple, key: 0),
+                ArgumentSpec("key", .key, .multiple, key: 0)
             ],
             tips: ["request_policy:multi_shard"])
     }
@@ -166,10 +172,12 @@ extension CommandSpecs {
             categories: [.write, .string, .slow], since: "1.0.1", group: "string",
             summary: "Sets several keys in one step.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key_value", .block, .multiple, of: [
-                    ArgumentSpec("key", .key, key: 0),
-                    ArgumentSpec("value", .string),
-                ]),
+                ArgumentSpec(
+                    "key_value", .block, .multiple,
+                    of: [
+                        ArgumentSpec("key", .key, key: 0),
+                        ArgumentSpec("value", .string),
+                    ])
             ],
             tips: ["request_policy:multi_shard", "response_policy:all_succeeded"])
     }
@@ -181,10 +189,12 @@ extension CommandSpecs {
             categories: [.write, .string, .slow], since: "1.0.1", group: "string",
             summary: "Sets several keys in one step, unless one of them is there already.", complexity: "O(N), N keys",
             arguments: [
-                ArgumentSpec("key_value", .block, .multiple, of: [
-                    ArgumentSpec("key", .key, key: 0),
-                    ArgumentSpec("value", .string),
-                ]),
+                ArgumentSpec(
+                    "key_value", .block, .multiple,
+                    of: [
+                        ArgumentSpec("key", .key, key: 0),
+                        ArgumentSpec("value", .string),
+                    ])
             ],
             tips: ["request_policy:multi_shard", "response_policy:agg_min"])
     }
@@ -209,7 +219,7 @@ extension CommandSpecs {
             categories: [.read, .string, .fast], since: "2.2.0", group: "string",
             summary: "Tells the length of the string at a key in bytes.", complexity: "O(1)",
             arguments: [
-                ArgumentSpec("key", .key, key: 0),
+                ArgumentSpec("key", .key, key: 0)
             ])
     }
 

@@ -1,9 +1,9 @@
 // What a running command reads and writes keys with: encodes keys, hides expired ones, keeps the expiry index in step,
 // and counts what INFO wants to know. Everything written goes into the batch only.
 //
-// One per loop and per worker, used by one thread at a time. Plain state lives behind a pointer; nothing is allocated in
-// steady use. A transaction is one command or one EXEC: `start`, then `select` and the handlers, then either `abandon`
-// (nothing happened) or, after the commit, `finished`.
+// One per loop and per worker, used by one thread at a time. Plain state lives behind a pointer; nothing is allocated
+// in steady use. A transaction is one command or one EXEC: `start`, then `select` and the handlers, then either
+// `abandon` (nothing happened) or, after the commit, `finished`.
 //
 // Prior knowledge: whoever looked a key up passes the `KeyState` on to `put` and `remove`, and the store keeps exact
 // counts without reading. A blind SET passes nothing. An expired key is absent for commands but there for the counts:
@@ -268,8 +268,8 @@ package final class KeyAccess {
         return arena.allocate(count)
     }
 
-    /// A value from the reader, safe to write again in this transaction: own writes that are read back lie in the batch,
-    /// which moves when it grows.
+    /// A value from the reader, safe to write again in this transaction: own writes that are read back lie in the
+    /// batch, which moves when it grows.
     package func stable(_ value: ByteView) -> ByteView {
         if batch.isEmpty || value.isEmpty { return value }
         let copy = allocate(value.count)

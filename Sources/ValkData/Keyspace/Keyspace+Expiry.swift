@@ -1,8 +1,8 @@
 // Giving back the space of expired keys. Readers never depend on it: for them a key is gone at its millisecond.
 //
-// Two ways lead here. Commands note expired keys that they met; `KeyAccess.removeNoted` removes those after the command.
-// And a timer calls `expireSome`, which walks the expiry index from its start to now. An index entry that no longer
-// agrees with its key (a blind SET replaced it, or it got another time) is stale and only removed itself.
+// Two ways lead here. Commands note expired keys that they met; `KeyAccess.removeNoted` removes those after the
+// command. And a timer calls `expireSome`, which walks the expiry index from its start to now. An index entry that no
+// longer agrees with its key (a blind SET replaced it, or it got another time) is stale and only removed itself.
 //
 // Who removes a key holds its stripe, looks again, and commits before letting go. The stripes are the dispatcher's: it
 // passes a try-lock and an unlock. A key whose stripe is taken is left for later.

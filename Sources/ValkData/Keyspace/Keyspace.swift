@@ -5,9 +5,9 @@
 // range. So FLUSHDB costs the same for one key as for a billion, and SWAPDB exchanges two numbers.
 //
 // The map is stored in namespace 0, in the same batch as the range deletion, and kept here as one atomic word per
-// database. A command that changes it holds every stripe; the change becomes visible to others when the dispatcher calls
-// `KeyAccess.finished` after the commit. A writer must look its namespace up while it holds its stripes. A reader that
-// still has the old namespace sees the database as it was before, or, if it started later, empty.
+// database. A command that changes it holds every stripe; the change becomes visible to others when the dispatcher
+// calls `KeyAccess.finished` after the commit. A writer must look its namespace up while it holds its stripes. A reader
+// that still has the old namespace sees the database as it was before, or, if it started later, empty.
 //
 // Shared by all threads.
 

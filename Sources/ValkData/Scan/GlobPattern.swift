@@ -1,7 +1,7 @@
 // Redis's glob patterns: `*`, `?`, `[abc]`, `[^a-z]`, `\x`; bytes, not characters.
 //
-// Every element but `*` matches exactly one byte, so one place to go back to (the last `*`) is enough: if what follows a
-// `*` cannot be matched further on, a longer match of an earlier `*` cannot help either. So a match takes at most
+// Every element but `*` matches exactly one byte, so one place to go back to (the last `*`) is enough: if what follows
+// a `*` cannot be matched further on, a longer match of an earlier `*` cannot help either. So a match takes at most
 // |pattern| x |text| steps, whatever the pattern.
 //
 // Kept from Redis on purpose: an unclosed class ends with the pattern; a range may be written backwards; a `\` at the

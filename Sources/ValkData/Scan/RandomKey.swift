@@ -88,5 +88,4 @@ package enum RandomKey {
         return cursor.isValid
     }
 
-
 }

@@ -5,21 +5,22 @@
 // with cursor c goes on after the key of the *greatest bookmark with label <= c*. Nothing is kept per client: at most
 // 65,536 bookmarks (and 16 MiB of keys) exist per store, the least recently used are dropped.
 //
-// Why no key is ever missed. Let (L, K) be any pair that was ever returned for a namespace, and (l, k) any bookmark that
-// exists now. Invariant:
+// Why no key is ever missed. Let (L, K) be any pair that was ever returned for a namespace, and (l, k) any bookmark
+// that exists now. Invariant:
 //
 //   (I)  l <= L  implies  k <= K.
 //
 // With (I), a call with cursor L starts after some s <= K. If everything up to K had been covered when L was returned,
 // then everything up to the K' where this call stops is covered now: what is <= s was before, what is in (s, K'] is
-// returned by this call. By induction a full iteration, ending with cursor 0 at the end of the keys, covers each key that
-// was there throughout, at least once. Dropped cursors only cost repetition.
+// returned by this call. By induction a full iteration, ending with cursor 0 at the end of the keys, covers each key
+// that was there throughout, at least once. Dropped cursors only cost repetition.
 //
 // Why (I) holds. Each bookmark b keeps a *floor* >= its label: no label above b.floor and below the next bookmark's
 // label has ever been returned.
-//   insert (l, k) between p and q (p.key < k < q.key): l is taken with p.floor < l < q.label. For a returned (L, K) with
-//     L >= l: L cannot lie in (p.floor, q.label), so L >= q.label, hence by (I) q.key <= K, hence k < K. For the new pair
-//     itself, labels order as keys. The new floors: p keeps its own (labels in (p, l) were <= p.floor), b.floor = l.
+//   insert (l, k) between p and q (p.key < k < q.key): l is taken with p.floor < l < q.label. For a returned (L, K)
+//     with L >= l: L cannot lie in (p.floor, q.label), so L >= q.label, hence by (I) q.key <= K, hence k < K. For the
+//     new pair itself, labels order as keys. The new floors: p keeps its own (labels in (p, l) were <= p.floor),
+//     b.floor = l.
 //   drop b, p before it: one bookmark fewer to satisfy (I); p.floor = max(p.floor, b.floor) covers b's label and gap.
 //   keys of the store change: (I) does not speak of them.
 //
@@ -27,11 +28,11 @@
 // bookmark whose label is not above c is passed by. If no label fits in a gap, the call simply goes on to the next
 // bookmark (or the end).
 //
-// Restarts. Bookmarks and floors are entries of namespace 0, committed here under the lock and not synced. After a crash
-// the last of them may be missing while clients hold their labels, so at each start every floor is lifted to the middle
-// of its gap (2^48, 65,536 labels, past the last bookmark): labels are handed out from the low end of a gap in steps of
-// 1/65,536 of it, so reaching the middle within what a crash can lose takes 32,768 bookmarks in one gap. Label space that
-// runs out shows as longer answers, never as missing keys.
+// Restarts. Bookmarks and floors are entries of namespace 0, committed here under the lock and not synced. After a
+// crash the last of them may be missing while clients hold their labels, so at each start every floor is lifted to the
+// middle of its gap (2^48, 65,536 labels, past the last bookmark): labels are handed out from the low end of a gap in
+// steps of 1/65,536 of it, so reaching the middle within what a crash can lose takes 32,768 bookmarks in one gap. Label
+// space that runs out shows as longer answers, never as missing keys.
 //
 // Threads: everything under one short lock; the calls are one per SCAN.
 

@@ -1,8 +1,9 @@
 // The longest common subsequence of two strings: the classic table of prefix lengths, filled forward and read backward.
 //
-// cells[i][j] is the length for the first i bytes of `a` and the first j of `b`. Reading back from the far corner, equal
-// bytes belong to the subsequence; otherwise the step goes to the longer neighbour, and on a tie to the shorter `b`,
-// which decides *which* of several longest subsequences is reported (the one Redis reports). Time and memory O(|a| |b|).
+// cells[i][j] is the length for the first i bytes of `a` and the first j of `b`. Reading back from the far corner,
+// equal bytes belong to the subsequence; otherwise the step goes to the longer neighbour, and on a tie to the shorter
+// `b`, which decides *which* of several longest subsequences is reported (the one Redis reports). Time and memory O(|a|
+// |b|).
 
 import Glibc
 import ValkBase

@@ -1,8 +1,9 @@
-// The work on one bucket: taking in a sealed table as a new run (flush), merging runs. Later: pushing to children, splits.
+// The work on one bucket: taking in a sealed table as a new run (flush), merging runs. Later: pushing to children,
+// splits.
 //
-// A job reads immutable inputs, writes new table files, and returns what changed; it shows nothing to readers and removes
-// nothing. The Bucket Controller publishes. Jobs run on background threads and may wait for the disk. A job that fails
-// leaves nothing behind but files that nobody names; it removes those itself.
+// A job reads immutable inputs, writes new table files, and returns what changed; it shows nothing to readers and
+// removes nothing. The Bucket Controller publishes. Jobs run on background threads and may wait for the disk. A job
+// that fails leaves nothing behind but files that nobody names; it removes those itself.
 
 import ValkBase
 import ValkDisk
@@ -84,7 +85,8 @@ struct BucketManager {
         return result
     }
 
-    /// Merges neighbouring runs (newest first) into one. `isBottom`: no older run exists, so deletes have done their work.
+    /// Merges neighbouring runs (newest first) into one. `isBottom`: no older run exists, so deletes have done their
+    /// work.
     func merge(
         _ runs: [Run], runId: UInt64, isBottom: Bool, rangeTombstones: [RangeTombstone]
     ) throws(StoreError) -> JobResult {

@@ -1,11 +1,11 @@
 // Exact key counts without reading before each write.
 //
 // Every write to a counted key changes the count of its namespace by what it found: a put of a key that was absent adds
-// one, a delete of a present key takes one. A blind put does not look, so its effect is unknown. It is carried as the flag
-// `priorUnknown` until the version meets what lies below it: at a merge, for nothing, or when somebody asks for the exact
-// count. The flag of a merged entry belongs to the oldest version that was merged into it, because only that one's prior
-// is still open. Deletes always know their prior (a delete of an absent key is not written), so an open flag is always a
-// put's: it added a key if nothing lay below, and it hid an expiring key if one did.
+// one, a delete of a present key takes one. A blind put does not look, so its effect is unknown. It is carried as the
+// flag `priorUnknown` until the version meets what lies below it: at a merge, for nothing, or when somebody asks for
+// the exact count. The flag of a merged entry belongs to the oldest version that was merged into it, because only that
+// one's prior is still open. Deletes always know their prior (a delete of an absent key is not written), so an open
+// flag is always a put's: it added a key if nothing lay below, and it hid an expiring key if one did.
 
 import ValkBase
 

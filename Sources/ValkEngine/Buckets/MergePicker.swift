@@ -1,11 +1,11 @@
-// Which runs of a bucket to merge next: size-tiered. Neighbours in age whose sizes are alike are merged together, so each
-// entry is rewritten about log(size) times and young runs never wait for old ones.
+// Which runs of a bucket to merge next: size-tiered. Neighbours in age whose sizes are alike are merged together, so
+// each entry is rewritten about log(size) times and young runs never wait for old ones.
 //
 // A group's gain is its whole size divided by its largest run: `width` for `width` runs of one size, little more than 1
-// for a big run with small ones beside it. Only groups whose gain is at least three quarters of `width` are merged: what is
-// in a run ends up in one so many times larger with every rewrite, at the least. Of those the group with the largest gain
-// goes first, so runs that cost little ride along and a big run waits for its equals. When runs pile up past `runsMax` all
-// the same (sizes that never line up), the group with the largest gain goes, whatever that is.
+// for a big run with small ones beside it. Only groups whose gain is at least three quarters of `width` are merged:
+// what is in a run ends up in one so many times larger with every rewrite, at the least. Of those the group with the
+// largest gain goes first, so runs that cost little ride along and a big run waits for its equals. When runs pile up
+// past `runsMax` all the same (sizes that never line up), the group with the largest gain goes, whatever that is.
 
 struct MergePicker: Sendable {
     /// Runs to a merge, 2 to 16.

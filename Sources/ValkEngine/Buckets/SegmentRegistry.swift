@@ -1,8 +1,8 @@
 // Who still needs which log segment. Memory tables hold the segments that their records and values lie in, table files
 // those that their pointers lead to. When the last hold of a segment goes, the janitor retires it.
 //
-// A segment whose count fell to zero is never held again: new holds are made only for segments that something older holds
-// still (a flush copies pointers out of a memory table, a merge out of files that views keep).
+// A segment whose count fell to zero is never held again: new holds are made only for segments that something older
+// holds still (a flush copies pointers out of a memory table, a merge out of files that views keep).
 
 import ValkBase
 

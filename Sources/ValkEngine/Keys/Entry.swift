@@ -1,7 +1,8 @@
 // One version of one key, the unit that every part of the engine passes around.
 //
 // Order, everywhere: key ascending as unsigned bytes, then sequence descending (newest first). A key's newest version
-// hides the older ones. Keys are 1...65,600 bytes. Sequence numbers start at 1 and grow by one per entry; 0 means "none".
+// hides the older ones. Keys are 1...65,600 bytes. Sequence numbers start at 1 and grow by one per entry; 0 means
+// "none".
 
 import ValkBase
 

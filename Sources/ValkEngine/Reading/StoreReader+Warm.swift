@@ -1,5 +1,5 @@
-// Look-ahead for pipelines: before the commands of a pipeline run one by one, the memory that their look-ups will touch is
-// asked for all at once. Hints only; wrong or missing ones cost time, never correctness.
+// Look-ahead for pipelines: before the commands of a pipeline run one by one, the memory that their look-ups will touch
+// is asked for all at once. Hints only; wrong or missing ones cost time, never correctness.
 
 import ValkBase
 
@@ -7,8 +7,8 @@ extension StoreReader {
     /// Keys of one call at most.
     package static var warmKeysMax: Int { 16 }
 
-    /// Asks for what `find` (and a write) of `count` keys will touch: nodes and records of the tables in memory, and the
-    /// filters of table files for keys that are not there. May be called at any time on the reader's thread.
+    /// Asks for what `find` (and a write) of `count` keys will touch: nodes and records of the tables in memory, and
+    /// the filters of table files for keys that are not there. May be called at any time on the reader's thread.
     package func warm(_ keys: UnsafePointer<ByteView>, _ count: Int) {
         precondition(count <= StoreReader.warmKeysMax, "\(count) keys to warm")
         let view = self.view

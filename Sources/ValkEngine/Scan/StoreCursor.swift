@@ -1,11 +1,12 @@
-// Ordered reads for users of the store: the live keys of a range, each once, newest visible version, forward and backward.
+// Ordered reads for users of the store: the live keys of a range, each once, newest visible version, forward and
+// backward.
 //
 // The cursor holds its view, so it sees one moment however long it lives, and it keeps the memory and the files of that
 // moment alive: let it go when done. Bounds are copied. One thread at a time. Any move may throw `.wouldBlock` when the
 // cursor must not wait; it then has to be positioned again.
 //
-// Forward, the merge stands on the version that is shown. Backward, versions of a key come oldest first, so the last one
-// seen is kept as a copy while the merge already stands before the key (`mergeIsBefore`).
+// Forward, the merge stands on the version that is shown. Backward, versions of a key come oldest first, so the last
+// one seen is kept as a copy while the merge already stands before the key (`mergeIsBefore`).
 
 import ValkBase
 

@@ -1,9 +1,9 @@
 // What the session and administration commands share: settings, logs, the server's identity, and how their handlers are
 // attached to the specs.
 //
-// A family is an extension of `Administration` with one method that names its handlers: `handlers.on("client|list", …`.)
-// Handlers run where the dispatcher puts them (`HostedCommands.swift`): on the connection's loop, or on a worker after
-// they threw `.wouldBlock`. Whatever touches a file or waits asks for a worker first (`needsWorker`).
+// A family is an extension of `Administration` with one method that names its handlers: `handlers.on("client|list",
+// …`.) Handlers run where the dispatcher puts them (`HostedCommands.swift`): on the connection's loop, or on a worker
+// after they threw `.wouldBlock`. Whatever touches a file or waits asks for a worker first (`needsWorker`).
 
 import Glibc
 import Synchronization

@@ -1,7 +1,7 @@
 // DEBUG: test hooks. Whether clients may use it is the setting enable-debug-command, checked by the dispatcher.
 //
-// Only subcommands with a meaning here are known. Some are honest no-ops: what they steer in Redis does not exist, so the
-// state they ask for is the state there is (PAUSE-CRON, QUICKLIST-PACKED-THRESHOLD …).
+// Only subcommands with a meaning here are known. Some are honest no-ops: what they steer in Redis does not exist, so
+// the state they ask for is the state there is (PAUSE-CRON, QUICKLIST-PACKED-THRESHOLD …).
 
 import Glibc
 import Synchronization

@@ -1,8 +1,8 @@
 // What a setting is: its name, the values it takes, its default, when it may change and what it is for.
 //
 // A directive is plain data. Reading a value (from a file, the command line or CONFIG SET) turns the words given into a
-// `ConfigValue`, whose `bytes` are the canonical text that CONFIG GET answers and CONFIG REWRITE writes, and whose other
-// fields are what the server uses. The texts of errors are those that Redis gives for the same mistake.
+// `ConfigValue`, whose `bytes` are the canonical text that CONFIG GET answers and CONFIG REWRITE writes, and whose
+// other fields are what the server uses. The texts of errors are those that Redis gives for the same mistake.
 
 import ValkBase
 

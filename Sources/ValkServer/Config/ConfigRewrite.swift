@@ -1,9 +1,9 @@
 // CONFIG REWRITE: the file the server was started with, changed to say what is in force now.
 //
 // Comments, blank lines and the order stay. A directive's first line gets the present value, further lines of the same
-// directive go (save and client-output-buffer-limit are one line here), and what is not in the file and differs from its
-// default is appended. `include` and `rename-command` lines stay as they are; what an included file says is repeated
-// only where it differs from the default.
+// directive go (save and client-output-buffer-limit are one line here), and what is not in the file and differs from
+// its default is appended. `include` and `rename-command` lines stay as they are; what an included file says is
+// repeated only where it differs from the default.
 
 import ValkBase
 

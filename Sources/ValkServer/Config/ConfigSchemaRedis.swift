@@ -1,6 +1,6 @@
-// The rest of redis.conf 7.0: directives that have no effect here, each with the reason, its form and Redis' default, so
-// that files start, CONFIG SET checks values as Redis does and CONFIG GET answers what was set. A few would promise what
-// the server cannot do (authentication rules, being a replica); those are refused unless they say "no".
+// The rest of redis.conf 7.0: directives that have no effect here, each with the reason, its form and Redis' default,
+// so that files start, CONFIG SET checks values as Redis does and CONFIG GET answers what was set. A few would promise
+// what the server cannot do (authentication rules, being a replica); those are refused unless they say "no".
 
 extension ConfigSchema {
     private static let upToInt: ClosedRange<Int64> = 0...Int64(Int32.max)
@@ -37,7 +37,8 @@ extension ConfigSchema {
     static var redisReplication: [ConfigDirective] {
         [
             ConfigDirective(
-                "replicaof", .hostAndPort, "", .atStart, .refused("Valk cannot be a replica yet"), aliases: ["slaveof"]),
+                "replicaof", .hostAndPort, "", .atStart, .refused("Valk cannot be a replica yet"),
+                aliases: ["slaveof"]),
             ConfigDirective("masterauth", .text, "", .live, .ignored(.replication), isSecret: true),
             ConfigDirective("masteruser", .text, "", .live, .ignored(.replication), isSecret: true),
             bool("replica-serve-stale-data", "yes", .live, .replication, ["slave-serve-stale-data"]),

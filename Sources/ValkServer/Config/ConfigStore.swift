@@ -1,7 +1,7 @@
 // The settings in force: one value per directive, with what CONFIG GET, SET and REWRITE and the server's parts need.
 //
-// Threads: any; a lock guards the values. Nothing reads settings on a hot path: parts that need one there take it at the
-// start and register with `onChange`, which hands them each new value.
+// Threads: any; a lock guards the values. Nothing reads settings on a hot path: parts that need one there take it at
+// the start and register with `onChange`, which hands them each new value.
 //
 // CONFIG SET is all or nothing: every name and value is checked before any is stored, then the parts concerned are told
 // in order; when one of them refuses, those told before are told the old values again and nothing has changed.

@@ -1,7 +1,7 @@
 // From settings to the parts that act on them: once at the start, and again at each CONFIG SET.
 //
-// Every live directive with a meaning is wired here and nowhere else; `LiveSettings` holds what loops look at, the store
-// and the logs have setters of their own.
+// Every live directive with a meaning is wired here and nowhere else; `LiveSettings` holds what loops look at, the
+// store and the logs have setters of their own.
 
 import Logging
 import Synchronization

@@ -1,12 +1,12 @@
 // Reading and executing: bytes from the socket to the dispatcher.
 //
-// A connection without leftovers reads into the loop's own buffer, executes from there and keeps nothing; what is left of
-// an unfinished command moves to the connection's input buffer, and the next read puts it in front again. A big argument
-// gets an input buffer of its announced size at once and is read straight into place; the read stops at the argument's
-// end, so nothing behind it ever has to move.
+// A connection without leftovers reads into the loop's own buffer, executes from there and keeps nothing; what is left
+// of an unfinished command moves to the connection's input buffer, and the next read puts it in front again. A big
+// argument gets an input buffer of its announced size at once and is read straight into place; the read stops at the
+// argument's end, so nothing behind it ever has to move.
 //
-// A command that has to wait (worker, pause) keeps its arguments as views into the connection's input buffer. Nothing is
-// read for the connection until it is done: when the socket has more, its read event is taken off.
+// A command that has to wait (worker, pause) keeps its arguments as views into the connection's input buffer. Nothing
+// is read for the connection until it is done: when the socket has more, its read event is taken off.
 
 import CLibevent
 import CValk

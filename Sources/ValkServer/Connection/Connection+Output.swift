@@ -1,9 +1,9 @@
 // Writing: one write(2) a connection and turn, what must wait for the log, limits, and closing.
 //
 // Back-pressure: past `outputPauseBytes` of unread replies a connection executes and reads no more until the socket has
-// taken them. Replies of writes that the log does not vouch for yet are marked: output beyond a mark's predecessor stays
-// until the log has reached the mark's position. Two marks are enough: the first stands until it is reached, everything
-// later joins the last one, so a client that never pauses still gets its answers in good time.
+// taken them. Replies of writes that the log does not vouch for yet are marked: output beyond a mark's predecessor
+// stays until the log has reached the mark's position. Two marks are enough: the first stands until it is reached,
+// everything later joins the last one, so a client that never pauses still gets its answers in good time.
 
 import CLibevent
 import CValk
@@ -37,7 +37,8 @@ extension EventLoop {
         }
         var free = output.pointee.count - s.pointee.outputSent
         if s.pointee.heldFirst.position > 0 {
-            free = s.pointee.releasedOffset > s.pointee.totalSent ? Int(s.pointee.releasedOffset - s.pointee.totalSent) : 0
+            free =
+                s.pointee.releasedOffset > s.pointee.totalSent ? Int(s.pointee.releasedOffset - s.pointee.totalSent) : 0
         }
         if free > 0 && !s.pointee.loopFlags.contains(.writeArmed) {
             let n = Socket.write(s.pointee.descriptor, output.pointee.base + s.pointee.outputSent, free)

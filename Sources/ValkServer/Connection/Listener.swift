@@ -1,5 +1,6 @@
 // Listening sockets: TCP addresses and a Unix socket. Accepting happens on loop 0, which hands each new socket to the
-// loop with the fewest connections. Refusals (too many clients, protected mode) are answered before a connection is made.
+// loop with the fewest connections. Refusals (too many clients, protected mode) are answered before a connection is
+// made.
 
 import CLibevent
 import CValk
@@ -91,7 +92,8 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
             server, descriptor: descriptor, address: address, port: Socket.describe(&storage).port, path: nil)
     }
 
-    /// Listens on a Unix socket at `path`; a file that is there already is replaced. `mode` 0 keeps what the umask gives.
+    /// Listens on a Unix socket at `path`; a file that is there already is replaced. `mode` 0 keeps what the umask
+    /// gives.
     static func unix(_ server: Server, path: String, mode: Int, backlog: Int) throws(ListenError) -> Listener {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

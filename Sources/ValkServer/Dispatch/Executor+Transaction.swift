@@ -71,8 +71,8 @@ extension Executor {
                 ReplyWriter(out: out, version: s.pointee.version).array(transaction.count)
                 for i in 0..<transaction.count { try runOne(connection, s, transaction, i, out) }
                 if !context.keys.batch.isEmpty {
-                position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
-            }
+                    position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+                }
             } else {
                 ReplyWriter(out: out, version: s.pointee.version).nullArray()
             }

@@ -1,5 +1,5 @@
-// Runs commands: looks them up, checks whether they may run, takes stripes, calls the handler, commits its batch, counts.
-// One per loop and per worker; each has its own reader, batch, context and counters, and is used by one thread.
+// Runs commands: looks them up, checks whether they may run, takes stripes, calls the handler, commits its batch,
+// counts. One per loop and per worker; each has its own reader, batch, context and counters, and is used by one thread.
 //
 // A command's way: look-up → arity → (anything unusual: authentication, pause, MULTI, …) → stripes of its keys, for
 // writes → handler → commit → reply stays. On a loop, what would have to wait (stripe taken, data not in memory, an
@@ -90,8 +90,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     // MARK: On a loop
 
-    /// Tells the store which keys the requests in `[from, length)` at `bytes` name. Returns how many requests were looked
-    /// at.
+    /// Tells the store which keys the requests in `[from, length)` at `bytes` name. Returns how many requests were
+    /// looked at.
     func announce(
         _ s: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeRawPointer, from: Int, length: Int
     ) -> Int {

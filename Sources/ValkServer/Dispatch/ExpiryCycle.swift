@@ -1,5 +1,5 @@
-// The regular removal of expired keys: a walk over the expiry index on a worker, ten times a second, a bounded number of
-// entries a time. Off with DEBUG SET-ACTIVE-EXPIRE 0; readers see expired keys as absent in any case.
+// The regular removal of expired keys: a walk over the expiry index on a worker, ten times a second, a bounded number
+// of entries a time. Off with DEBUG SET-ACTIVE-EXPIRE 0; readers see expired keys as absent in any case.
 
 import Synchronization
 import ValkBase

@@ -5,10 +5,10 @@
 //
 //     hosted.add(spec("ping", …)) { connection, context throws(Interruption) in … }
 //
-// A hosted handler runs on the connection's loop, under the same rules as a data handler: it may be abandoned at a throw
-// of `.wouldBlock` and is then run again on a worker (`context.reader.mayBlock` is true there), while the connection
-// executes nothing else. So: first do what may throw, then change the session. On a worker a handler must not touch the
-// connection's socket or buffers; everything in `Session/Session.swift` is allowed.
+// A hosted handler runs on the connection's loop, under the same rules as a data handler: it may be abandoned at a
+// throw of `.wouldBlock` and is then run again on a worker (`context.reader.mayBlock` is true there), while the
+// connection executes nothing else. So: first do what may throw, then change the session. On a worker a handler must
+// not touch the connection's socket or buffers; everything in `Session/Session.swift` is allowed.
 
 import ValkCommands
 import ValkEngine

@@ -1,13 +1,13 @@
 // Exclusive rights to keys: 256 stripes chosen by the hash of the user's key (without its database, so that MOVE, COPY
-// and SWAPDB need no second set). A writer holds the stripes of its keys from before its handler reads until its batch is
-// visible; readers need none, they read a fixed moment.
+// and SWAPDB need no second set). A writer holds the stripes of its keys from before its handler reads until its batch
+// is visible; readers need none, they read a fixed moment.
 //
 // Loops only try: when a stripe is taken, the command goes to a worker, which waits. A stripe that somebody waits for
 // counts as taken for triers, so that a busy loop cannot starve a worker. Stripes are always taken in ascending order,
 // and who waits holds only lower ones: no cycle, no deadlock.
 //
-// A stripe's word: bit 0 held, the rest twice the number of waiters. The last act of a holder is one locked subtract; only
-// when there are waiters does it touch the mutex.
+// A stripe's word: bit 0 held, the rest twice the number of waiters. The last act of a holder is one locked subtract;
+// only when there are waiters does it touch the mutex.
 
 import CValk
 import ValkBase

@@ -1,5 +1,5 @@
-// Look-ahead for pipelines: tells the store which keys the next requests of a connection name, so that their memory is on
-// its way before they run one by one. Loop thread; memory of a fixed size, allocated once.
+// Look-ahead for pipelines: tells the store which keys the next requests of a connection name, so that their memory is
+// on its way before they run one by one. Loop thread; memory of a fixed size, allocated once.
 
 import ValkBase
 import ValkData

@@ -34,7 +34,8 @@ package final class MonitorFeed: Sendable {
         let fraction = String(microseconds % 1_000_000)
         line.append("+\(microseconds / 1_000_000).")
         line.append(String(repeating: "0", count: 6 - fraction.utf8.count) + fraction)
-        line.append(" [\(source.database) \(source.isUnixSocket ? "unix:" + source.address.dropLast(2) : source.address)]")
+        line.append(
+            " [\(source.database) \(source.isUnixSocket ? "unix:" + source.address.dropLast(2) : source.address)]")
         for i in 0..<arguments.count {
             line.append(UInt8(ascii: " "))
             Self.appendQuoted(arguments[i], to: &line)

@@ -44,8 +44,8 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
 
     // MARK: Pause
 
-    /// Holds clients' commands (only writes, or all) until `deadline` in monotonic nanoseconds. A running pause is never
-    /// made shorter or milder.
+    /// Holds clients' commands (only writes, or all) until `deadline` in monotonic nanoseconds. A running pause is
+    /// never made shorter or milder.
     func pause(until deadline: UInt64, all: Bool) {
         lock.withLock {
             pauseUntil = max(pauseUntil, deadline)

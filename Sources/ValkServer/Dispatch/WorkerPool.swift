@@ -1,5 +1,6 @@
-// Threads that may wait: for the disk, for stripes, for other loops. A command that a loop could not finish is run again
-// here from the start, while its connection executes nothing else; the result goes back through the loop's mailbox.
+// Threads that may wait: for the disk, for stripes, for other loops. A command that a loop could not finish is run
+// again here from the start, while its connection executes nothing else; the result goes back through the loop's
+// mailbox.
 //
 // The queue is bounded by the number of connections (each has at most one command waiting) plus the few tasks of the
 // server itself.
@@ -70,8 +71,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
         }
     }
 
-    /// The next job, nil at the end. While there is none the thread keeps up with the store, so that an idle worker does
-    /// not keep old tables and files alive.
+    /// The next job, nil at the end. While there is none the thread keeps up with the store, so that an idle worker
+    /// does not keep old tables and files alive.
     private func next(_ reader: StoreReader) -> Job? {
         lock.lock()
         defer { lock.unlock() }

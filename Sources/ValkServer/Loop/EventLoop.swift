@@ -132,7 +132,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         var hold = false
         if position > 0 {
             hot.pointee.turnPosition = 0
-            // A log that has stopped acknowledges nothing any more: the replies stay back, and their clients are closed.
+            // A log that has stopped acknowledges nothing any more: the replies stay back, and their clients are
+            // closed.
             do { hold = try !server.store.flushLog(LogPosition(rawValue: position)) } catch { hold = true }
         }
         var i = 0

@@ -1,4 +1,5 @@
-// What the system knows of this process and machine: memory, CPU time, descriptors. Asked when INFO is; nothing is kept.
+// What the system knows of this process and machine: memory, CPU time, descriptors. Asked when INFO is; nothing is
+// kept.
 
 import CValk
 import Glibc

@@ -2,9 +2,9 @@
 //
 //     2026-11-22T17:52:19.694Z 18434 notice Ready to accept connections
 //
-// Nothing is logged per command. Times are UTC. A line is one write, so lines of several threads do not mix. A log file is opened
-// for each line: it may be moved away at any time (logrotate) and the next line starts a new one. Where a line cannot be
-// written there is nobody left to tell; it is dropped and counted.
+// Nothing is logged per command. Times are UTC. A line is one write, so lines of several threads do not mix. A log file
+// is opened for each line: it may be moved away at any time (logrotate) and the next line starts a new one. Where a
+// line cannot be written there is nobody left to tell; it is dropped and counted.
 //
 // swift-log is the face that the rest of the server sees; this file is its only back end. Redis' four levels map to
 // debug, info ("verbose"), notice and warning; swift-log's trace is debug here, error and critical are warning.

@@ -1,8 +1,8 @@
 // The slow log: the last commands that took longer than a setting allows, newest first, cut to what a person reads.
 //
 // The dispatcher calls `record` for a slow command only, so a lock costs nothing that matters. At most 32 arguments are
-// kept, each with at most 128 bytes; what was cut is said in words, as Redis does. Arguments that hold secrets are kept as
-// "(redacted)". Memory is bounded by `lengthMax` times about 4 KiB.
+// kept, each with at most 128 bytes; what was cut is said in words, as Redis does. Arguments that hold secrets are kept
+// as "(redacted)". Memory is bounded by `lengthMax` times about 4 KiB.
 
 import Synchronization
 import ValkBase

@@ -34,8 +34,8 @@ import ValkTestSupport
         #expect(picker.pick(sizes) != nil)
     }
 
-    /// Simulates a long load: each byte is rewritten about log4(1000) = 5 times and runs stay few, whatever the sizes of
-    /// the flushes.
+    /// Simulates a long load: each byte is rewritten about log4(1000) = 5 times and runs stay few, whatever the sizes
+    /// of the flushes.
     @Test(arguments: ["even", "alike", "wide", "falling"])
     func keepsRunsFewAndRewritesLogarithmic(kind: String) {
         var random = TestSeed("MergePicker").random

@@ -1,5 +1,5 @@
-// Operations.md says what the schema says: a row for each setting with a meaning, a list of the others by reason, a line
-// for each field of INFO that is Valk's own.
+// Operations.md says what the schema says: a row for each setting with a meaning, a list of the others by reason, a
+// line for each field of INFO that is Valk's own.
 
 import Glibc
 import Testing

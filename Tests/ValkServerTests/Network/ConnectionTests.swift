@@ -67,7 +67,8 @@ import ValkTestSupport
     @Test func refusesWhatIsNotTheProtocolAndCloses() throws {
         let server = try TestServer()
         let client = try server.connect()
-        try client.send(TestClient.encode("PING") + Array("*3\r\n$3\r\nSET\r\nfooz\r\n".utf8) + TestClient.encode("PING"))
+        try client.send(
+            TestClient.encode("PING") + Array("*3\r\n$3\r\nSET\r\nfooz\r\n".utf8) + TestClient.encode("PING"))
         #expect(try client.reply() == "+PONG")
         #expect(try client.reply() == "-ERR Protocol error: expected '$', got 'f'")
         #expect(client.isClosed())

@@ -13,7 +13,8 @@ import ValkEngine
         let slow = try server.connect()
         let quick = try server.connect()
         // The pipeline behind the waiting command keeps its order.
-        try slow.send(TestClient.encode("SET", "a", "1") + TestClient.encode("HOLD", "x") + TestClient.encode("GET", "a"))
+        try slow.send(
+            TestClient.encode("SET", "a", "1") + TestClient.encode("HOLD", "x") + TestClient.encode("GET", "a"))
         #expect(try slow.reply() == "+OK")
         server.valve.awaitWaiters(1)
         for i in 0..<100 { #expect(try quick.ask("SET", "q\(i)", "1") == "+OK") }

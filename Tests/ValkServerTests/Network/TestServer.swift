@@ -42,7 +42,8 @@ final class TestServer {
         let commands = TestServer.commands(&hosted, valve)
         server = Server(
             options: options, settings: settings, store: store, keyspace: try Keyspace(store, databaseCount: 16),
-            commands: commands, hosted: hosted, clock: clock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            commands: commands, hosted: hosted, clock: clock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try server.start()
     }
 
@@ -210,7 +211,9 @@ final class TestClient {
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let n = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let n = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             if n <= 0 { throw Failure(message: "send: errno \(errno)") }
             sent += n
         }
