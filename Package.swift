@@ -60,7 +60,7 @@ let package = Package(
         .executableTarget(
             name: "valk-inspect",
             dependencies: [
-                "ValkEngine", "ValkDisk", "ValkBase",
+                "ValkData", "ValkEngine", "ValkDisk", "ValkBase",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -25,6 +25,9 @@ package protocol Disk: AnyObject, Sendable {
     /// Takes an exclusive lock on the file `path` (created when missing) and writes this process's id into it. Throws
     /// `.locked(pid)` when another holder has it. The lock lasts until the returned object is released.
     func lock(_ path: String) throws(DiskError) -> any DiskLock
+    /// As `lock`, for those who only read: takes the lock on a file that is there and leaves the file as it is, also
+    /// when the lock is released. Nil when there is no such file.
+    func lockUnchanged(_ path: String) throws(DiskError) -> (any DiskLock)?
     /// Free bytes for this user and total bytes of the file system that holds `path`.
     func space(_ path: String) throws(DiskError) -> (free: UInt64, total: UInt64)
 }

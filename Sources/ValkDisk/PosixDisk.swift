@@ -76,6 +76,19 @@ package final class PosixDisk: Disk {
         return PosixLock(fd: fd)
     }
 
+    package func lockUnchanged(_ path: String) throws(DiskError) -> (any DiskLock)? {
+        // flock asks for no right to write, and without it the release cannot cut the file.
+        let fd = valk_open(path, OpenMode.readOnly.rawValue)
+        if fd == -ENOENT { return nil }
+        if fd < 0 { throw Posix.failure(Int64(fd), "lock", path) }
+        let status = valk_flock_exclusive(fd)
+        if status == 0 { return PosixLock(fd: fd) }
+        let pid = Posix.readProcessId(fd)
+        _ = valk_close(fd)
+        if status == -EWOULDBLOCK { throw DiskError(.locked(pid), "lock", path, code: -status) }
+        throw Posix.failure(Int64(status), "lock", path)
+    }
+
     package func space(_ path: String) throws(DiskError) -> (free: UInt64, total: UInt64) {
         var free: UInt64 = 0
         var total: UInt64 = 0

@@ -193,6 +193,11 @@ package final class FaultyDisk: Disk, @unchecked Sendable {  // Everything mutab
         return try base.lock(path)
     }
 
+    package func lockUnchanged(_ path: String) throws(DiskError) -> (any DiskLock)? {
+        try pass(.lock, path)
+        return try base.lockUnchanged(path)
+    }
+
     package func space(_ path: String) throws(DiskError) -> (free: UInt64, total: UInt64) {
         try pass(.space, path)
         return try base.space(path)

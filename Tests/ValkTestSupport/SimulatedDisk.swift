@@ -256,6 +256,17 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
         return held
     }
 
+    package func lockUnchanged(_ path: String) throws(DiskError) -> (any DiskLock)? {
+        guard try exists(path) else { return nil }
+        let file = try open(path, .readOnly)
+        guard let file = file as? SimulatedFile else { preconditionFailure("open gave a \(type(of: file))") }
+        defer { file.close() }
+        let key = ObjectIdentifier(file.inode)
+        let isTaken = guardian.withLock { !locks.insert(key).inserted }
+        if isTaken { throw DiskError(.locked(getpid()), "lock", path, code: EWOULDBLOCK) }
+        return SimulatedLock(self, file.inode)
+    }
+
     package func space(_ path: String) throws(DiskError) -> (free: UInt64, total: UInt64) {
         try guardian.withLock { () throws(DiskError) in
             try alive("space", path)

@@ -36,8 +36,13 @@ enum ManifestReader {
         var editCount: Int
     }
 
-    /// Reads the manifest in force. Nil when the directory holds no store (no CURRENT).
-    static func load(_ disk: any Disk, _ directory: String) throws(StoreError) -> Loaded? {
+    /// One edit, its number and its offset in the file.
+    typealias EditVisitor = (VersionEdit, UInt64, Int) -> Void
+
+    /// Reads the manifest in force. Nil when the directory holds no store (no CURRENT). `visit` is shown each edit.
+    static func load(
+        _ disk: any Disk, _ directory: String, visit: EditVisitor = { _, _, _ in }
+    ) throws(StoreError) -> Loaded? {
         do {
             let currentPath = directory + "/CURRENT"
             guard try disk.exists(currentPath) else { return nil }
@@ -49,7 +54,7 @@ enum ManifestReader {
             let path = directory + "/" + name
             let bytes = try readAll(disk, path)
             return try bytes.withUnsafeBytes { raw throws(StoreError) in
-                try parse(ByteView(raw), number: number, path: path)
+                try parse(ByteView(raw), number: number, path: path, visit: visit)
             }
         } catch let error as DiskError {
             throw StoreError(error)
@@ -71,7 +76,9 @@ enum ManifestReader {
         return Array(memory[0..<count])
     }
 
-    static func parse(_ bytes: ByteView, number: UInt64, path: String) throws(StoreError) -> Loaded {
+    static func parse(
+        _ bytes: ByteView, number: UInt64, path: String, visit: EditVisitor = { _, _, _ in }
+    ) throws(StoreError) -> Loaded {
         guard bytes.count >= ManifestFormat.headerBytes, bytes.base.fixed(0, UInt64.self) == ManifestFormat.magic,
             bytes.base.fixed(12, UInt32.self) == valk_crc32c(0, bytes.base, 12)
         else { throw StoreError(.corruption, "the manifest's header is damaged", path: path, offset: 0) }
@@ -99,6 +106,7 @@ enum ManifestReader {
             if let fault = state.apply(edit) {
                 throw StoreError(.corruption, "edit \(expected) does not fit: \(fault)", path: path, offset: at)
             }
+            visit(edit, expected, at)
             at += ManifestFormat.recordHeaderBytes + payload.count
             expected += 1
         }

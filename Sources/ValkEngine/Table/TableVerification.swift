@@ -54,8 +54,10 @@ extension Table {
     }
 
     /// Reads every block from the disk (or the cache) and checks order, separators, filter and properties. Throws the
-    /// first thing that is wrong. May wait for the disk. O(file).
-    package func verify(_ pins: UnsafeMutablePointer<BlockPins>) throws(StoreError) -> TableVerification {
+    /// first thing that is wrong. `visit` is shown each entry and the number of its block. May wait for the disk. O(file).
+    package func verify(
+        _ pins: UnsafeMutablePointer<BlockPins>, visit: (Entry, Int) throws(StoreError) -> Void = { _, _ in }
+    ) throws(StoreError) -> TableVerification {
         var result = TableVerification(blocks: index.count)
         for i in 0..<index.count {
             result.storedBytes += Int(index.blocks[i].stored)
@@ -70,6 +72,7 @@ extension Table {
             try cursor.seekToFirst()
             while cursor.isValid {
                 try check(cursor.entry, cursor.currentBlock, last.view, lastSequence, &counted)
+                try visit(cursor.entry, cursor.currentBlock)
                 if counted.entryCount == 1 { counted.smallestKey = cursor.entry.key.array }
                 last.removeAll()
                 last.append(cursor.entry.key)

@@ -1,0 +1,106 @@
+// The manifest for people: what it adds up to, and edit by edit.
+
+import ValkBase
+import ValkDisk
+
+package struct ManifestDump: Sendable {
+    package struct TableLine: Sendable {
+        package var fileId: UInt64
+        package var path: String
+        package var run: UInt64
+        package var bytes: UInt64
+        package var entries: UInt64
+        package var deletes: UInt64
+        package var unknownPriors: UInt64
+        package var sequences: ClosedRange<UInt64>
+        package var smallest: [UInt8]
+        package var largest: [UInt8]
+        package var segments: [SegmentReference]
+    }
+
+    package struct EditLine: Sendable {
+        package var number: UInt64
+        package var offset: Int
+        package var items: [String]
+    }
+
+    package var path: String
+    package var storeId: StoreId
+    /// Whether a server made the store, whose keys begin with namespace and space.
+    package var isServerStore: Bool
+    package var fanOut: UInt32
+    package var checkpoint: LogPosition
+    package var checkpointSequence: UInt64
+    package var nextFileId: UInt64
+    package var nextRunId: UInt64
+    package var counts: [(namespace: UInt32, counts: NamespaceCounts)]
+    package var rangeTombstones: [(sequence: UInt64, lower: [UInt8], upper: [UInt8])]
+    /// Newest run first, by key inside a run.
+    package var tables: [TableLine]
+    package var tornBytes: Int
+    package var edits: [EditLine] = []
+
+    /// Reads the manifest in force of the store in `directory`. Throws `.invalid` when there is none, `.corruption`,
+    /// `.newerFormat`, `.disk`.
+    package init(disk: any Disk, directory: String) throws(StoreError) {
+        var edits: [EditLine] = []
+        let loaded = try ManifestReader.load(ReadOnlyDisk(disk), directory) { edit, number, offset in
+            edits.append(
+                EditLine(number: number, offset: offset, items: edit.items.map { ManifestDump.describe($0) }))
+        }
+        guard let loaded else { throw StoreError(.invalid, "there is no store in \(directory)") }
+        let state = loaded.state
+        path = directory + "/" + ManifestFormat.name(loaded.number)
+        storeId = StoreId(high: state.identity.idHigh, low: state.identity.idLow)
+        isServerStore = state.identity.countsNamespaces
+        fanOut = state.identity.fanOut
+        checkpoint = state.checkpoint.position
+        checkpointSequence = state.checkpoint.sequence
+        nextFileId = state.nextFileId
+        nextRunId = state.nextRunId
+        counts = state.counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        rangeTombstones = state.rangeTombstones.map { ($0.sequence, $0.lower, $0.upper) }
+        tornBytes = loaded.tornBytes
+        self.edits = edits
+        var newest: [UInt64: UInt64] = [:]
+        for table in state.tables.values { newest[table.runId] = max(newest[table.runId] ?? 0, table.sequenceMax) }
+        let ordered = state.tables.values.sorted { a, b in
+            if a.runId != b.runId { return (newest[a.runId] ?? 0, a.runId) > (newest[b.runId] ?? 0, b.runId) }
+            return a.smallest.withView { x in b.smallest.withView { x.compare($0) < 0 } }
+        }
+        tables = ordered.map { table in
+            TableLine(
+                fileId: table.fileId, path: BucketManager.path(directory, table.fileId), run: table.runId,
+                bytes: table.bytes, entries: table.entries, deletes: table.tombstones,
+                unknownPriors: table.unknownPriors,
+                sequences: table.sequenceMin...max(table.sequenceMin, table.sequenceMax), smallest: table.smallest,
+                largest: table.largest,
+                segments: table.segments.map {
+                    SegmentReference(segment: $0.segment, bytes: $0.bytes, count: $0.count)
+                })
+        }
+    }
+
+    private static func describe(_ item: EditItem) -> String {
+        switch item {
+        case .identity(let identity):
+            let id = StoreId(high: identity.idHigh, low: identity.idLow)
+            return "identity: store \(id), fan-out \(identity.fanOut), counts namespaces: \(identity.countsNamespaces)"
+        case .addTable(let table):
+            return "table \(table.fileId) added to run \(table.runId): \(table.entries) entries, \(table.bytes) bytes, "
+                + "sequences \(table.sequenceMin) to \(table.sequenceMax)"
+        case .removeTable(let id): return "table \(id) removed"
+        case .resolveTable(let id): return "table \(id): its blind writes have been counted"
+        case .checkpoint(let checkpoint): return "checkpoint \(checkpoint.position), sequence \(checkpoint.sequence)"
+        case .counts(let namespace, let counts):
+            return "namespace \(namespace): \(counts.keys) keys, \(counts.expires) with expiry, "
+                + "\(counts.unknown) blind writes"
+        case .addRangeTombstone(let tombstone):
+            return "range deletion \(tombstone.sequence): \(Table.printable(tombstone.lower)) up to "
+                + Table.printable(tombstone.upper)
+        case .removeRangeTombstone(let sequence): return "range deletion \(sequence) is done"
+        case .nextFileId(let id): return "next table \(id)"
+        case .nextRunId(let id): return "next run \(id)"
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// A store's directory as inspection sees it: which files there are and what their names say. Reads names only.
+
+import ValkBase
+import ValkDisk
+
+package struct StoreFolder {
+    package let directory: String
+    /// Table files by id, in order.
+    package var tables: [(id: UInt64, path: String)] = []
+    /// Segments of the log, in order, the highest generation of each.
+    package var segments: [(number: UInt32, generation: UInt32)] = []
+    /// Numbers of the manifests that are there.
+    package var manifests: [UInt64] = []
+    /// Dead segments that wait for another life.
+    package var spares: [String] = []
+    /// Paths of files that an interrupted job left; the next start removes them.
+    package var unfinished: [String] = []
+    /// Paths that no store makes.
+    package var strangers: [String] = []
+
+    package var logDirectory: String { directory + "/log" }
+
+    package init(disk: any Disk, directory: String) throws(StoreError) {
+        self.directory = directory
+        do throws(DiskError) {
+            for name in try disk.list(directory).sorted() { noteTop(name) }
+            if try disk.exists(directory + "/tables") {
+                for name in try disk.list(directory + "/tables").sorted() { noteTable(name) }
+            }
+            if try disk.exists(logDirectory) {
+                for name in try disk.list(logDirectory).sorted() { noteLog(name) }
+            }
+        } catch {
+            throw StoreError(error)
+        }
+        segments = try LogReplay.segments(disk: disk, directory: logDirectory)
+        tables.sort { $0.id < $1.id }
+        manifests.sort()
+    }
+
+    /// Whether anything here looks like a store.
+    package var isStore: Bool {
+        !manifests.isEmpty || !tables.isEmpty || !segments.isEmpty
+    }
+
+    package func path(_ segment: (number: UInt32, generation: UInt32)) -> String {
+        logDirectory + "/" + LogFormat.segmentName(segment.number, generation: segment.generation)
+    }
+
+    private mutating func noteTop(_ name: String) {
+        let path = directory + "/" + name
+        switch name {
+        case "LOCK", "CURRENT", "tables", "log": return
+        case "CURRENT.tmp": unfinished.append(path)
+        default:
+            if let number = ManifestFormat.number(of: name), ManifestFormat.name(number) == name {
+                manifests.append(number)
+            } else {
+                strangers.append(path)
+            }
+        }
+    }
+
+    private mutating func noteTable(_ name: String) {
+        let path = directory + "/tables/" + name
+        if let id = StoreFolder.tableId(ofName: name) {
+            tables.append((id, path))
+        } else {
+            strangers.append(path)
+        }
+    }
+
+    private mutating func noteLog(_ name: String) {
+        let path = logDirectory + "/" + name
+        if LogFormat.parseSegmentName(name) != nil { return }
+        if name.hasSuffix(".vspare") {
+            spares.append(path)
+        } else if name.hasSuffix(".vtmp") {
+            unfinished.append(path)
+        } else {
+            strangers.append(path)
+        }
+    }
+
+    /// The file id in `IIIIIIIIIIIIIIII.vsst`.
+    package static func tableId(ofName name: String) -> UInt64? {
+        guard name.hasSuffix(".vsst"), name.utf8.count == 21, let id = UInt64(name.dropLast(5), radix: 16) else {
+            return nil
+        }
+        return hexadecimal(id, digits: 16) + ".vsst" == name ? id : nil
+    }
+}
+
+/// The directory's lock, taken without changing a byte, so that no server can start meanwhile.
+package enum InspectionLock {
+    /// Throws `.inUse` when a server has the directory. Nil when there is no lock file: then nobody can hold it.
+    package static func take(disk: any Disk, directory: String) throws(StoreError) -> (any DiskLock)? {
+        do throws(DiskError) {
+            guard try disk.exists(directory) else {
+                throw DiskError(.notFound, "open", directory)
+            }
+            return try disk.lockUnchanged(directory + "/LOCK")
+        } catch {
+            throw StoreError(error)
+        }
+    }
+}
