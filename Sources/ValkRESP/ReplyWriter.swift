@@ -48,6 +48,16 @@ package struct ReplyWriter {
         crlf()
     }
 
+    /// As above, with bytes that need not be text.
+    package func error(bytes: ByteView) {
+        out.pointee.append(UInt8(ascii: "-"))
+        for i in 0..<bytes.count {
+            let byte = bytes[i]
+            out.pointee.append(byte == 0x0D || byte == 0x0A ? 0x20 : byte)
+        }
+        crlf()
+    }
+
     @inlinable
     package func integer(_ value: Int64) { header(UInt8(ascii: ":"), value) }
 

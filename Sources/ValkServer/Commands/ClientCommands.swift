@@ -140,10 +140,8 @@ extension Administration {
             } else if args.count > 3, args[2].equalsIgnoringCase("id") {
                 var chosen = Set<UInt64>()
                 for index in 3..<args.count {
-                    guard let id = Decimal.parse(args[index]), id > 0 else {
-                        return context.fail("ERR Invalid client ID")
-                    }
-                    chosen.insert(UInt64(id))
+                    guard let id = Decimal.parse(args[index]) else { return context.fail("ERR Invalid client ID") }
+                    chosen.insert(UInt64(bitPattern: id))
                 }
                 ids = chosen
             } else if args.count != 2 {

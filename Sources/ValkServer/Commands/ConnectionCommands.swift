@@ -85,7 +85,6 @@ extension Administration {
                 guard asked == 2 || asked == 3 else { return context.fail("NOPROTO unsupported protocol version") }
                 version = UInt8(asked)
             }
-            var name: ByteView?
             var at = 2
             while at < args.count {
                 let rest = args.count - at - 1
@@ -96,7 +95,7 @@ extension Administration {
                     at += 3
                 } else if args[at].equalsIgnoringCase("setname") && rest >= 1 {
                     guard ClientNames.isValid(args[at + 1]) else { return context.fail(ClientNames.complaint) }
-                    name = args[at + 1]
+                    connection.name = args[at + 1].array
                     at += 2
                 } else {
                     return context.fail("ERR Syntax error in HELLO option '\(args[at].string)'")
@@ -105,7 +104,7 @@ extension Administration {
             guard connection.isAuthenticated else {
                 return context.fail(
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
-                        + "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
+                        + "HELLO AUTH <user> <pass> option can be used to authenticate the client and "
                         + "select the RESP protocol version at the same time")
             }
             var reply = context.reply
@@ -113,7 +112,6 @@ extension Administration {
                 connection.protocolVersion = version
                 reply.version = version
             }
-            if let name { connection.name = name.array }
             reply.map(7)
             reply.bulk("server" as StaticString)
             reply.bulk("redis" as StaticString)

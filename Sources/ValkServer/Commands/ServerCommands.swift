@@ -26,6 +26,7 @@ extension Administration {
             context.reply.bulk(integer: Int64(now % 1_000_000))
         }
         handlers.on("monitor") { connection, context throws(Interruption) in
+            if connection.isExecuting { return context.fail("ERR MONITOR isn't allowed for DENY BLOCKING client") }
             if !connection.isMonitor { connection.startMonitoring() }
             context.reply.ok()
         }
@@ -152,7 +153,7 @@ extension Administration {
                         return row < h ? (Int.random(in: 0..<9, using: &random) == 0 ? "." : " ") : " "
                     }))
         }
-        return rows.joined(separator: "\n") + "\n\nA walk that never stops. Redis ver. \(ServerVersion.redis), "
-            + "Valk ver. \(ServerVersion.valk)\n"
+        return rows.joined(separator: "\n") + "\n\nA walk that never stops. Valk ver. \(ServerVersion.valk), "
+            + "Redis ver. \(ServerVersion.redis)\n"
     }
 }

@@ -155,7 +155,10 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
             let text = given.string.lowercased()
             let isPattern = text.utf8.contains { "*?[".utf8.contains($0) }
             if !isPattern {
-                if let index = indexByName[text], seen.insert(text).inserted { found.append((text, answer(index))) }
+                // A name comes back as it was asked for.
+                if let index = indexByName[text], seen.insert(text).inserted {
+                    found.append((given.string, answer(index)))
+                }
                 continue
             }
             for name in matchingNames(text) where seen.insert(name.name).inserted {

@@ -70,7 +70,7 @@ extension Executor {
     @inline(never)
     func refuse(_ connection: Connection, _ index: Int, _ text: String, _ reply: ReplyWriter) {
         if index >= 0 { counters.addRejected(index) }
-        if index >= 0 && index == execIndex && connection.inTransaction {
+        if index >= 0 && index == execIndex {
             connection.discardTransaction()
             let plain = text.hasPrefix("ERR ") ? String(text.dropFirst(4)) : text
             reply.error("EXECABORT Transaction discarded because of: \(plain)")
@@ -86,19 +86,33 @@ extension Executor {
     /// `index` -1: no such command, -2: no such subcommand.
     @inline(never)
     func refuseUnknown(_ connection: Connection, _ arguments: ArgumentList, _ index: Int, _ reply: ReplyWriter) {
-        func shown(_ view: ByteView, _ count: Int) -> String { view[0..<min(count, view.count)].string }
+        var text = ByteBuffer(capacity: 320)
+        /// At most `limit` bytes, and only those before a NUL.
+        func show(_ view: ByteView, _ limit: Int) {
+            var end = 0
+            while end < min(limit, view.count), view[end] != 0 { end += 1 }
+            text.append(view[0..<end])
+        }
         if index == -2 {
-            let name = shown(arguments[0], 128).uppercased()
-            return refuse(
-                connection, -1, "ERR unknown subcommand '\(shown(arguments[1], 128))'. Try \(name) HELP.", reply)
+            text.append("ERR unknown subcommand '" as StaticString)
+            show(arguments[1], 128)
+            text.append("'. Try " as StaticString)
+            text.append(arguments[0].string.uppercased())
+            text.append(" HELP." as StaticString)
+        } else {
+            text.append("ERR unknown command '" as StaticString)
+            show(arguments[0], 128)
+            text.append("', with args beginning with: " as StaticString)
+            let begin = text.count
+            for i in 1..<max(1, arguments.count) where text.count - begin < 128 {
+                text.append(UInt8(ascii: "'"))
+                show(arguments[i], 128 - (text.count - 1 - begin))
+                text.append("' " as StaticString)
+            }
         }
-        var list = ""
-        for i in 1..<max(1, arguments.count) where list.utf8.count < 128 {
-            list += "'\(shown(arguments[i], 128 - list.utf8.count))' "
-        }
-        refuse(
-            connection, -1,
-            "ERR unknown command '\(shown(arguments[0], 128))', with args beginning with: \(list)", reply)
+        if connection.inTransaction { connection.set(.transactionBroken, true) }
+        reply.error(bytes: text.view)
+        counters.addError(.err)
     }
 
     /// Answers a fault of the store in place of the reply. The context is between transactions.

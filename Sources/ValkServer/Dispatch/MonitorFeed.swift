@@ -32,13 +32,18 @@ package final class MonitorFeed: Sendable {
         if targets.isEmpty { return }
         var line = ByteBuffer(capacity: 256)
         let fraction = String(microseconds % 1_000_000)
+        let secrets = SecretArguments(arguments)
         line.append("+\(microseconds / 1_000_000).")
         line.append(String(repeating: "0", count: 6 - fraction.utf8.count) + fraction)
         line.append(
             " [\(source.database) \(source.isUnixSocket ? "unix:" + source.address.dropLast(2) : source.address)]")
         for i in 0..<arguments.count {
             line.append(UInt8(ascii: " "))
-            Self.appendQuoted(arguments[i], to: &line)
+            if secrets.hides(i) {
+                line.append("\"(redacted)\"" as StaticString)
+            } else {
+                Self.appendQuoted(arguments[i], to: &line)
+            }
         }
         line.append("\r\n" as StaticString)
         let bytes = line.view.array
