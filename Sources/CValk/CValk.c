@@ -232,6 +232,10 @@ int valk_accept(int fd, void *address) {
     return accepted < 0 ? -errno : accepted;
 }
 
+int valk_bind(int fd, const void *address, unsigned length) {
+    return bind(fd, address, (socklen_t)length) ? -errno : 0;
+}
+
 int valk_socket_address(int fd, bool peer, void *address) {
     socklen_t length = sizeof(struct sockaddr_storage);
     return (peer ? getpeername(fd, address, &length) : getsockname(fd, address, &length)) ? -errno : 0;

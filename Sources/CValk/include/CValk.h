@@ -119,6 +119,8 @@ void valk_drop_cache(int fd, int64_t offset, int64_t length);
 int valk_eventfd(void);
 /// Accepts one connection, non-blocking and close-on-exec; its address goes to the 128 bytes at `address`. Or -errno.
 int valk_accept(int fd, void *address);
+/// bind(2); 0 or -errno. (Its C type depends on feature macros that differ between builds.)
+int valk_bind(int fd, const void *address, unsigned length);
 /// The address at this (`peer` false) or the other end, into 128 bytes. 0 or -errno.
 int valk_socket_address(int fd, bool peer, void *address);
 

@@ -76,6 +76,8 @@ extension EventLoop {
 
     private func exceedsLimits(_ s: UnsafeMutablePointer<ConnectionState>) -> Bool {
         let settings = server.settings
+        // While a worker has the session nothing is added to the output; the limits are looked at again afterwards.
+        if s.pointee.phase == .deferred { return false }
         let pushed = s.pointee.flags.contains(.monitor)
         let hard =
             pushed

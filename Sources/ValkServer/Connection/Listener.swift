@@ -78,10 +78,9 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
         }
         Socket.setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         if info.pointee.ai_family == AF_INET6 { Socket.setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
-        if bind(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen) != 0
-            || listen(descriptor, Int32(clamping: backlog)) != 0
-        {
-            let code = errno
+        var code = -valk_bind(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen)
+        if code == 0 && listen(descriptor, Int32(clamping: backlog)) != 0 { code = errno }
+        if code != 0 {
             Socket.close(descriptor)
             if isOptional && (code == EADDRNOTAVAIL || code == EAFNOSUPPORT) { return nil }
             throw refusal("\(address):\(port)", code)
@@ -107,13 +106,9 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
         let descriptor = socket(
             AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
         if descriptor < 0 { throw refusal(path, errno) }
-        let bound = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        if bound != 0 || listen(descriptor, Int32(clamping: backlog)) != 0 {
-            let code = errno
+        var code = -valk_bind(descriptor, &address, UInt32(MemoryLayout<sockaddr_un>.size))
+        if code == 0 && listen(descriptor, Int32(clamping: backlog)) != 0 { code = errno }
+        if code != 0 {
             Socket.close(descriptor)
             throw refusal(path, code)
         }
