@@ -6,13 +6,16 @@ import ValkCommands
 import ValkData
 import ValkEngine
 
-package enum ServerAssembly {
-    /// A server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's, who
-    /// closes it after the server's `stop`. `options` are those of the settings unless given.
-    package static func make(
+package struct ServerAssembly {
+    package let server: Server
+    private let administration: Administration
+
+    /// Makes a server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's, who
+    /// closes it after `stop`. `options` are those of the settings unless given.
+    package init(
         _ config: ConfigStore, _ log: ServerLog, _ store: Store, options: ServerOptions? = nil,
         stopRequest: @escaping @Sendable () -> Void
-    ) throws(Interruption) -> Server {
+    ) throws(Interruption) {
         let slowLog = SlowLog()
         let settings = LiveSettings()
         let wiring = SettingsWiring(config)
@@ -31,6 +34,13 @@ package enum ServerAssembly {
                 address: connection.address, clientName: connection.name)
         }
         server.cronHook = { [unowned server] now in administration.sample(server, now: now) }
-        return server
+        self.server = server
+        self.administration = administration
+    }
+
+    /// Ends the server and what works in the background for it; nothing uses the store afterwards.
+    package func stop(drainSeconds: Int = 2) {
+        server.stop(drainSeconds: drainSeconds)
+        administration.finishSaving()
     }
 }

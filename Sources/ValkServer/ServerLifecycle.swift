@@ -82,12 +82,13 @@ package struct ServerLifecycle {
     // MARK: Serving
 
     private func serve(_ store: Store) -> Int32 {
-        let server: Server
+        let assembly: ServerAssembly
         do throws(Interruption) {
-            server = try ServerAssembly.make(config, log, store, stopRequest: Signals.requestEnd)
+            assembly = try ServerAssembly(config, log, store, stopRequest: Signals.requestEnd)
         } catch {
             return fail("the keyspace cannot be read: \(error)")
         }
+        let server = assembly.server
         let pidfile: String?
         do throws(ListenError) {
             try server.bind()
@@ -103,7 +104,7 @@ package struct ServerLifecycle {
             "Received \(received == SIGINT ? "SIGINT" : "SIGTERM or SHUTDOWN"), stopping: no new connections, "
                 + "finishing what runs, syncing the log")
         Signals.allowImpatience()
-        server.stop()
+        assembly.stop()
         if let pidfile { unlink(pidfile) }
         return ExitStatus.success
     }

@@ -42,6 +42,7 @@ package final class Administration: Sendable {
     let lastSave = Atomic<Int>(Int(WallTime.microseconds() / 1_000_000))
     /// SAVE, BGSAVE or BGREWRITEAOF at work in the background.
     let isSaving = Atomic<Bool>(false)
+    let saver = SaveThread()
     let lastSaveFailed = Atomic<Bool>(false)
     /// Changes counted when LASTSAVE last moved.
     let dirtyAtSave = Atomic<Int>(0)
@@ -134,6 +135,21 @@ package final class Administration: Sendable {
     private static func randomHexadecimal(_ digits: Int) -> String {
         var generator = SystemRandomNumberGenerator()
         return String((0..<digits).map { _ in "0123456789abcdef".randomElement(using: &generator) ?? "0" })
+    }
+}
+
+/// The thread of the last background save, until somebody has joined it.
+final class SaveThread: Sendable {
+    private let lock = Lock()
+    // SAFETY: under `lock` only.
+    private nonisolated(unsafe) var thread: PThread?
+
+    /// Puts `next` in place and returns what was there.
+    func take(_ next: PThread?) -> PThread? {
+        lock.withLock {
+            defer { thread = next }
+            return thread
+        }
     }
 }
 

@@ -106,8 +106,13 @@ extension Administration {
 
     private func saveInBackground(_ server: Server) {
         // Once in a while and for long: a thread of its own, so that no worker is missing.
-        _ = PThread(name: "valk-save") { [self] in endSaving(server, save(server)) }
+        let thread = PThread(name: "valk-save") { [self] in endSaving(server, save(server)) }
+        // The one before has ended, or this save could not have begun.
+        saver.take(thread)?.join()
     }
+
+    /// Waits for a save at work; at the end, before the store is closed.
+    package func finishSaving() { saver.take(nil)?.join() }
 
     /// The problem in words, or nil.
     private func save(_ server: Server) -> String? {

@@ -11,7 +11,8 @@ import ValkTestSupport
 
 final class FullServer {
     let config = ConfigStore()
-    let server: Server
+    private let assembly: ServerAssembly
+    var server: Server { assembly.server }
     let stops = StopCounter()
     private let folder = TemporaryFolder()
     private let store: Store
@@ -31,14 +32,14 @@ final class FullServer {
         let stops = stops
         var options = wiring.serverOptions()
         options.port = 0
-        server = try ServerAssembly.make(
+        assembly = try ServerAssembly(
             config, ServerLog(path: "/dev/null", level: .warning), store, options: options,
             stopRequest: { stops.add() })
-        try server.start()
+        try assembly.server.start()
     }
 
     deinit {
-        server.stop(drainSeconds: 1)
+        assembly.stop(drainSeconds: 1)
         do { try store.close() } catch { print("close: \(error)") }
     }
 
