@@ -102,6 +102,12 @@ import ValkTestSupport
         #expect(h.run("DBSIZE") == ":1")
     }
 
+    @Test func transactionsCountTheEmptyKey() throws {
+        let h = try Harness()
+        #expect(h.exec([["INCR", ""], ["DBSIZE"], ["DEL", ""], ["DBSIZE"]]) == [":1", ":1", ":1", ":0"])
+        #expect(h.run("DBSIZE") == ":0")
+    }
+
     @Test func abandonedTransactionsLeaveNothing() throws {
         let h = try Harness()
         h.run("SET", "a", "1")

@@ -138,7 +138,6 @@ COMMANDS = sum([
     _entry("ECHO", lambda d: [d.value()]),
     _entry("RESET", lambda d: []),
     _entry("NOSUCH", lambda d: [d.value()]),
-    _entry("OBJECT", lambda d: [b"REFCOUNT", d.key()]),
 ], [])
 
 # Redis keeps a key that is set with a past EXAT until somebody looks; counting commands first make it look.
