@@ -82,6 +82,7 @@ package final class WriteBatch {
     /// Forgets everything added after `mark`.
     package func rollback(to mark: Mark) {
         operations.removeLast(operations.count - mark.operations)
+        dropIndex()
         bytes.truncate(mark.bytes)
         payloadBytes = mark.payload
         largestValue = mark.largest
@@ -89,6 +90,7 @@ package final class WriteBatch {
 
     package func clear() {
         operations.removeAll(keepingCapacity: true)
+        dropIndex()
         if bytes.capacity > 1 << 20 { bytes.release() } else { bytes.removeAll() }
         payloadBytes = 0
         largestValue = 0
@@ -140,21 +142,57 @@ package final class WriteBatch {
         case deleted
     }
 
-    /// What this batch says of `key`, newest first; nil when it says nothing. O(operations): batches that are read back
-    /// while they grow are small.
+    /// Batches with more operations than this are indexed when they are first read back.
+    private static let scannedMax = 16
+    /// Newest operation of each key, by the key's hash; covers the first `indexed` operations.
+    private var index: [UInt64: [Int]] = [:]
+    private var indexed = 0
+
+    /// What this batch says of `key`, newest first; nil when it says nothing.
     func lookUp(_ wanted: ByteView) -> Own? {
+        if operations.count > WriteBatch.scannedMax { return lookUpIndexed(wanted) }
         var i = operations.count - 1
         while i >= 0 {
-            let operation = operations[i]
-            switch operation.action {
-            case .put: if key(operation) == wanted { return .put(operation) }
-            case .delete: if key(operation) == wanted { return .deleted }
-            case .deleteRange:
-                if key(operation).compare(wanted) <= 0 && wanted.compare(value(operation)) < 0 { return .deleted }
-            }
+            if let own = say(i, wanted) { return own }
             i -= 1
         }
         return nil
+    }
+
+    /// What operation `i` says of `key`.
+    private func say(_ i: Int, _ wanted: ByteView) -> Own? {
+        let operation = operations[i]
+        switch operation.action {
+        case .put: return key(operation) == wanted ? .put(operation) : nil
+        case .delete: return key(operation) == wanted ? .deleted : nil
+        case .deleteRange:
+            return key(operation).compare(wanted) <= 0 && wanted.compare(value(operation)) < 0 ? .deleted : nil
+        }
+    }
+
+    private func lookUpIndexed(_ wanted: ByteView) -> Own? {
+        while indexed < operations.count {
+            let operation = operations[indexed]
+            if operation.action == .deleteRange {
+                rangeDeletions.append(indexed)
+            } else {
+                index[key(operation).hash64, default: []].append(indexed)
+            }
+            indexed += 1
+        }
+        let points = (index[wanted.hash64] ?? []).last { key(operations[$0]) == wanted }
+        let ranges = rangeDeletions.last { say($0, wanted) != nil }
+        guard let newest = [points, ranges].compactMap({ $0 }).max() else { return nil }
+        return say(newest, wanted)
+    }
+
+    private var rangeDeletions: [Int] = []
+
+    private func dropIndex() {
+        if indexed == 0 { return }
+        index.removeAll(keepingCapacity: true)
+        rangeDeletions.removeAll()
+        indexed = 0
     }
 
     /// Whether a range deletion of this batch covers `key`. (A later put of the key is found before this is asked.)
