@@ -198,6 +198,17 @@ class Server:
             self.kill()
         Server.running.discard(self)
 
+    def inspect(self, results, label):
+        """With the server stopped: `valk-inspect verify` must find the folder sound. The program lies beside the server."""
+        program = os.path.join(os.path.dirname(os.path.realpath(self.binary)), "valk-inspect")
+        if self.is_redis or not os.path.exists(program):
+            print(f"      {label}: not verified, there is no {program}", flush=True)
+            return
+        run = subprocess.run([program, "verify", self.directory], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        report = run.stdout.decode("utf-8", "replace").strip().splitlines()
+        results.check(f"{label}: valk-inspect verify: {report[-1] if report else 'nothing said'}", run.returncode == 0,
+                      "\n      ".join(report[:12]))
+
     def log_tail(self, lines=15):
         with contextlib.suppress(OSError):
             with open(self.log_path, "rb") as log:
