@@ -99,6 +99,8 @@ private struct Opener {
             guard leftovers.isEmpty else {
                 throw StoreError(.corruption, "there is a log but no CURRENT manifest", path: directory)
             }
+            // The name of a new store's directory must last as long as what is in it.
+            do { try disk.syncDirectory(parentDirectory(of: directory)) } catch { throw StoreError(error) }
         }
         let storeId = StoreId(high: state.identity.idHigh, low: state.identity.idLow)
         let pool = ChunkPool(idleChunksMax: 2 * options.tableBytes / ChunkPool.chunkBytes + 4)
@@ -113,7 +115,7 @@ private struct Opener {
             let replayed = MemoryTable(
                 pool: pool, startPosition: state.checkpoint.position, tableBytes: options.tableBytes)
             var tombstones = state.rangeTombstones
-            let replay = try replayLog(into: replayed, &tombstones, storeId, state.checkpoint)
+            let replay = try replayLog(into: replayed, &tombstones, storeId, state)
             recovery.replayedRecords = replay.records
             recovery.replayedBytes = replay.bytes
             recovery.tornTail = replay.tornTail?.description
@@ -176,15 +178,15 @@ private struct Opener {
     }
 
     private func replayLog(
-        into table: MemoryTable, _ tombstones: inout [RangeTombstone], _ storeId: StoreId, _ checkpoint: Checkpoint
+        into table: MemoryTable, _ tombstones: inout [RangeTombstone], _ storeId: StoreId, _ state: ManifestState
     ) throws(StoreError) -> LogReplay.Report {
         var found = tombstones
         let counting = options.countsNamespaces
         let root = Bucket(id: Bucket.rootId, runs: [])
         var view = View(active: table, sealed: [], root: root, rangeTombstones: found)
         let result = try LogReplay.run(
-            disk: disk, directory: options.path + "/log", storeId: storeId, from: checkpoint.position,
-            after: checkpoint.sequence
+            disk: disk, directory: options.path + "/log", storeId: storeId, from: state.checkpoint.position,
+            after: state.checkpoint.sequence, floor: state.durableLog
         ) { (record: LogRecord) throws(StoreError) in
             if record.type == .deleteRange {
                 found.append(

@@ -147,6 +147,8 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
             if stopReason != nil { throw .writesStopped }
             if hasNoSpace && !onlyDeletes { throw .noSpace }
             if view.sealed.count < Store.sealedTablesMax || !options.usesThreads { break }
+            // Deletes are taken without room as long as there is memory for them.
+            if hasNoSpace { throw .noSpace }
             if !mayBlock { throw .wouldBlock }
             commitLock.unlock()
             controller.waitForFlush(below: Store.sealedTablesMax)
@@ -343,7 +345,10 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
         commitLock.withLock { if view.active.sorted.entryCount > 0 || wantsSeal { seal() } }
         while oldestSealed() != nil {
             if case .stopped(let reason) = writeState { throw reason }
-            try controller.flushOldest()
+            do { try controller.flushOldest() } catch {
+                _ = backgroundFailed(error)
+                throw error
+            }
         }
     }
 
@@ -352,9 +357,10 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
 
     /// Syncs the log, stops the background, releases the directory. Nobody may use the store afterwards.
     package func close() throws(StoreError) {
-        controller.close()
+        controller.stop()
         var fault: StoreError?
         do { try log.close() } catch { fault = stopError }
+        controller.close(durableLog: fault == nil ? log.durable : nil)
         janitor.close()
         lockFile.release()
         if let fault { throw fault }

@@ -27,6 +27,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     private let manifest: ManifestWriter
     private(set) var state: ManifestState
     private var busyRuns: Set<UInt64> = []
+    /// Files of edits that failed for lack of space: the manifest may name them until the next edit has been written.
+    private var stranded: [String] = []
     /// Grows with every merge that is installed.
     private(set) var mergeCount: UInt64 = 0
     private let fileIds: Atomic<UInt64>
@@ -72,14 +74,30 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         threads.append(PThread(name: "valk-merge") { [self] in runMerges() })
     }
 
-    func close() {
+    /// Ends the threads; jobs that run give up.
+    func stop() {
         cancelled.store(true, ordering: .relaxed)
         flushBell.ring()
         mergeBell.ring()
         progressBell.ring()
         for thread in threads { thread.join() }
         threads = []
-        structure.withLock { manifest.close() }
+    }
+
+    /// After `stop`. `durableLog`: where the log ends, when all of it is durable. With it the next start can tell damage
+    /// from a torn tail.
+    func close(durableLog: LogPosition?) {
+        structure.withLock {
+            if let durableLog, manifest.failure == nil {
+                do throws(StoreError) {
+                    try manifest.append(VersionEdit(items: [.durableLog(durableLog)]), state: state)
+                } catch {
+                    // Nothing but the proof is missing.
+                    store.report(.log(.note(error)))
+                }
+            }
+            manifest.close()
+        }
     }
 
     private var isClosing: Bool { cancelled.load(ordering: .relaxed) }
@@ -99,6 +117,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             do {
                 try flushOldest()
             } catch {
+                if isClosing { return }
                 // Without room the table stays in memory and is tried again; writers are told.
                 if !store.backgroundFailed(error) { return }
                 pause()
@@ -139,6 +158,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 var items: [EditItem] = result.files.map { .addTable($0.record) }
                 items.append(
                     .checkpoint(Checkpoint(position: table.endPosition, sequence: table.lastSequence)))
+                items.append(.durableLog(store.log.durable))
                 for (namespace, counts) in store.countsAfterFlush(of: table) {
                     items.append(.counts(namespace, counts))
                 }
@@ -159,7 +179,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     private func syncTables(_ result: JobResult) throws(StoreError) {
         guard !result.files.isEmpty else { return }
-        do { try disk.syncDirectory(directory + "/tables") } catch { throw StoreError(error) }
+        do { try disk.syncDirectory(directory + "/tables") } catch {
+            for file in result.files { janitor.remove(file.finished.path) }
+            throw StoreError(error)
+        }
     }
 
     // MARK: Merge
@@ -270,20 +293,25 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             forgotten.append(namespace)
         }
         items += more
-        do {
-            try manifest.append(VersionEdit(items: items), state: state)
-        } catch {
-            store.stopWrites(error)
+        // Opened before the edit, so that nothing can fail once the change is durable.
+        let droppedIds = Set(dropped)
+        let newFiles = added.filter { !droppedIds.contains($0.record.fileId) }
+        let newRun: Run?
+        do { newRun = newFiles.isEmpty ? nil : try openRun(newFiles) } catch {
+            for file in added { janitor.remove(file.finished.path) }
             throw error
         }
+        do { try appendEdit(items) } catch {
+            stranded += added.map(\.finished.path)
+            throw error
+        }
+        for path in stranded { janitor.remove(path) }
+        stranded = []
         let old = state
         state = next
 
         let mergedIds = Set(merged.map(\.id))
-        let droppedIds = Set(dropped)
         var runs: [Run] = []
-        let newFiles = added.filter { !droppedIds.contains($0.record.fileId) }
-        let newRun = newFiles.isEmpty ? nil : try openRun(newFiles)
         if flushed != nil, let newRun { runs.append(newRun) }
         var placed = flushed != nil
         for run in store.root.runs {
@@ -313,6 +341,14 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             forgottenNamespaces: forgotten)
     }
 
+    /// Makes an edit durable. For lack of space it may be tried again; after any other failure nothing is written any more.
+    private func appendEdit(_ items: [EditItem]) throws(StoreError) {
+        do { try manifest.append(VersionEdit(items: items), state: state) } catch {
+            if error.kind != .noSpace { store.stopWrites(error) }
+            throw error
+        }
+    }
+
     private func openRun(_ files: [NewFile]) throws(StoreError) -> Run {
         var opened: [TableFile] = []
         for file in files { opened.append(try openFile(file.record, file.finished)) }
@@ -333,10 +369,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 items.append(.resolveTable(file.id))
             }
         }
-        do { try manifest.append(VersionEdit(items: items), state: state) } catch {
-            store.stopWrites(error)
-            throw error
-        }
+        try appendEdit(items)
         if let fault = state.apply(VersionEdit(items: items)) { preconditionFailure(fault) }
         for run in runs { for file in run.files { file.markResolved() } }
     }

@@ -138,8 +138,9 @@ enum ManifestReader {
     }
 }
 
-/// Appends edits. One thread at a time (the store's structure lock). After a throw nothing more may be appended: whether
-/// the edit is on the disk is unknown.
+/// Appends edits. One thread at a time (the store's structure lock). After a throw it is unknown whether the edit is on the
+/// disk. For lack of space that is no end: the next edit starts a new manifest, which knows nothing of the failed one, and
+/// until then the files that the failed edit names must stay. After any other throw nothing more may be appended.
 final class ManifestWriter {
     private let disk: any Disk
     private let directory: String
@@ -150,6 +151,9 @@ final class ManifestWriter {
     private var firstRecordBytes: Int
     private(set) var failure: StoreError?
     private let rollBytes: Int
+    /// The largest number that a manifest of this writer has had, finished or not. None is used twice: CURRENT may name it.
+    private var lastNumber: UInt64
+    private var mustRoll = false
     /// Old manifests that could not be removed.
     private(set) var orphans = 0
 
@@ -162,6 +166,7 @@ final class ManifestWriter {
         self.disk = disk
         self.directory = directory
         self.number = number
+        lastNumber = number
         do {
             let started = try ManifestWriter.start(disk, directory, number, state)
             file = started.file
@@ -216,19 +221,7 @@ final class ManifestWriter {
     func append(_ edit: VersionEdit, state: ManifestState) throws(StoreError) {
         if let failure { throw failure }
         do {
-            if bytes > rollBytes && bytes > 2 * firstRecordBytes {
-                let old = file
-                let oldName = ManifestFormat.name(number)
-                let started = try ManifestWriter.start(disk, directory, number + 1, state)
-                file = started.file
-                number += 1
-                bytes = started.bytes
-                firstRecordBytes = started.bytes
-                nextRecord = 2
-                old.close()
-                // Nothing reads it any more: left behind, it is an orphan that the next start removes.
-                do { try disk.remove(directory + "/" + oldName) } catch { orphans += 1 }
-            }
+            if mustRoll || bytes > rollBytes && bytes > 2 * firstRecordBytes { try roll(state) }
             var buffer = ByteBuffer(capacity: 4096)
             ManifestWriter.appendRecord(edit, nextRecord, &buffer)
             try file.write(buffer.view.buffer, at: bytes)
@@ -237,9 +230,25 @@ final class ManifestWriter {
             nextRecord += 1
         } catch {
             let fault = StoreError(error)
-            failure = fault
+            if fault.kind == .noSpace { mustRoll = true } else { failure = fault }
             throw fault
         }
+    }
+
+    private func roll(_ state: ManifestState) throws(DiskError) {
+        lastNumber += 1
+        let started = try ManifestWriter.start(disk, directory, lastNumber, state)
+        let old = file
+        let oldName = ManifestFormat.name(number)
+        file = started.file
+        number = lastNumber
+        bytes = started.bytes
+        firstRecordBytes = started.bytes
+        nextRecord = 2
+        mustRoll = false
+        old.close()
+        // Nothing reads it any more: left behind, it is an orphan that the next start removes.
+        do { try disk.remove(directory + "/" + oldName) } catch { orphans += 1 }
     }
 
     func close() { file.close() }

@@ -12,6 +12,8 @@ struct ManifestState: Equatable, Sendable {
     var rangeTombstones: [RangeTombstone] = []
     var nextFileId: UInt64 = 1
     var nextRunId: UInt64 = 1
+    /// The log up to here was durable: what is missing before it is damage.
+    var durableLog: LogPosition = .zero
 
     /// Nil when the edit fits; otherwise what is wrong with it.
     mutating func apply(_ edit: VersionEdit) -> String? {
@@ -36,6 +38,7 @@ struct ManifestState: Equatable, Sendable {
             case .removeRangeTombstone(let sequence): settled.insert(sequence)
             case .nextFileId(let id): nextFileId = max(nextFileId, id)
             case .nextRunId(let id): nextRunId = max(nextRunId, id)
+            case .durableLog(let position): durableLog = max(durableLog, position)
             }
         }
         // All at once: there may be thousands, after as many FLUSHALLs.
@@ -51,6 +54,7 @@ struct ManifestState: Equatable, Sendable {
         for table in tables.values.sorted(by: { $0.fileId < $1.fileId }) { items.append(.addTable(table)) }
         for (namespace, count) in counts.sorted(by: { $0.key < $1.key }) { items.append(.counts(namespace, count)) }
         for tombstone in rangeTombstones { items.append(.addRangeTombstone(tombstone)) }
+        if durableLog != .zero { items.append(.durableLog(durableLog)) }
         return VersionEdit(items: items)
     }
 }

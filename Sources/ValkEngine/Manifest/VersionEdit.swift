@@ -65,6 +65,8 @@ enum EditItem: Equatable, Sendable {
     /// File ids from here on have never been used.
     case nextFileId(UInt64)
     case nextRunId(UInt64)
+    /// Everything in the log before this position was durable. A reader may skip it.
+    case durableLog(LogPosition)
 }
 
 struct VersionEdit: Equatable, Sendable {
@@ -83,6 +85,7 @@ struct VersionEdit: Equatable, Sendable {
         static let nextFileId: UInt64 = 9
         static let nextRunId: UInt64 = 10
         static let skippableMin: UInt64 = 128
+        static let durableLog: UInt64 = 129
     }
 
     func encode(into out: inout ByteBuffer) {
@@ -137,6 +140,9 @@ struct VersionEdit: Equatable, Sendable {
         case .nextRunId(let id):
             out.appendVarint(id)
             return Kind.nextRunId
+        case .durableLog(let position):
+            out.appendFixed(position.rawValue)
+            return Kind.durableLog
         }
     }
 
@@ -179,7 +185,7 @@ struct VersionEdit: Equatable, Sendable {
                 let payload = reader.bytes(Int(length))
             else { throw .damaged }
             var inner = ByteReader(payload)
-            if kind > Kind.nextRunId {
+            if kind > Kind.nextRunId && kind != Kind.durableLog {
                 if kind < Kind.skippableMin { throw .newer(kind) }
                 continue
             }
@@ -215,6 +221,7 @@ struct VersionEdit: Equatable, Sendable {
         case Kind.removeRangeTombstone: return reader.fixed(UInt64.self).map { .removeRangeTombstone($0) }
         case Kind.nextFileId: return reader.varint().map { .nextFileId($0) }
         case Kind.nextRunId: return reader.varint().map { .nextRunId($0) }
+        case Kind.durableLog: return reader.fixed(UInt64.self).map { .durableLog(LogPosition(rawValue: $0)) }
         default: return nil
         }
     }

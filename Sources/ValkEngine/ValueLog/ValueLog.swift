@@ -122,7 +122,7 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
         do {
             if try !disk.exists(directory) {
                 try disk.createDirectory(directory)
-                try disk.syncDirectory(parent(of: directory))
+                try disk.syncDirectory(parentDirectory(of: directory))
             }
             try supply.prepareDirectory(resume)
             // Not prewritten, whatever the policy: a start should not wait for that.
@@ -291,7 +291,7 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
 }
 
 /// The directory that holds `path`.
-private func parent(of path: String) -> String {
+func parentDirectory(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
 }
