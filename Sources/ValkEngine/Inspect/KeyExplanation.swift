@@ -144,7 +144,7 @@ package struct KeyExplanation: Sendable {
         let checkpoint = state.checkpoint
         let replay = try LogReplay.run(
             disk: disk, directory: folder.logDirectory, storeId: storeId, from: checkpoint.position,
-            after: checkpoint.sequence
+            after: checkpoint.sequence, floor: state.durableLog
         ) { (_: LogRecord) throws(StoreError) in }
         for segment in replay.resume.segments where segment.number >= checkpoint.position.segment {
             let path = folder.path(segment)

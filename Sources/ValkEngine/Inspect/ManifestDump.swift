@@ -101,6 +101,7 @@ package struct ManifestDump: Sendable {
         case .removeRangeTombstone(let sequence): return "range deletion \(sequence) is done"
         case .nextFileId(let id): return "next table \(id)"
         case .nextRunId(let id): return "next run \(id)"
+        case .durableLog(let position): return "log durable up to \(position)"
         }
     }
 }

@@ -76,7 +76,7 @@ extension StoreVerifier {
         do throws(StoreError) {
             let replay = try LogReplay.run(
                 disk: disk, directory: folder.logDirectory, storeId: storeId, from: state.checkpoint.position,
-                after: state.checkpoint.sequence
+                after: state.checkpoint.sequence, floor: state.durableLog
             ) { (_: LogRecord) throws(StoreError) in }
             report.tailRecords = replay.records
             if let torn = replay.tornTail {

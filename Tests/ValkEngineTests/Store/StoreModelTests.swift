@@ -202,7 +202,8 @@ final class ModelRun {
     @Test(arguments: 0..<6)
     func agreesWithModel(round: Int) throws {
         let folder = TemporaryFolder()
-        let run = try ModelRun(seed: TestSeed("StoreModelTests").value &+ UInt64(round), disk: PosixDisk(), path: folder.path + "/store")
+        let run = try ModelRun(
+            seed: TestSeed("StoreModelTests").value &+ UInt64(round), disk: PosixDisk(), path: folder.path + "/store")
         for i in 0..<1000 {
             try run.step()
             if i % 250 == 249 { try run.checkAll() }

@@ -142,7 +142,7 @@ final class StoreScript {
         let opened: Store
         do {
             opened = try StoreScript.open(disk, policy)
-        } catch where survivesFaults {
+        } catch  where survivesFaults {
             faults.append(error)
             opened = try StoreScript.open(disk, policy)
         }
@@ -162,7 +162,7 @@ final class StoreScript {
         guard let store else { return }
         self.store = nil
         // What is acknowledged when `close` returns is known only here.
-        do { try store.close() } catch where survivesFaults { faults.append(error) }
+        do { try store.close() } catch  where survivesFaults { faults.append(error) }
         promises.take(store)
     }
 
@@ -181,7 +181,7 @@ final class StoreScript {
     }
 
     private func attempt(_ body: () throws -> Void) throws {
-        do { try body() } catch where survivesFaults { faults.append(error) }
+        do { try body() } catch  where survivesFaults { faults.append(error) }
     }
 
     private func dropNamespace() throws {

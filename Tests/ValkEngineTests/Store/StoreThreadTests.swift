@@ -23,7 +23,7 @@ import ValkTestSupport
     }
 
     @Test func writersReadersAndBackgroundAgree() throws {
-        let folder = try TemporaryFolder()
+        let folder = TemporaryFolder()
         var options = StoreOptions(path: folder.path + "/store")
         options.memoryBytes = 1 << 20
         options.tableBytes = 16 << 10
@@ -126,7 +126,9 @@ import ValkTestSupport
         try cursor.seekToFirst()
         while cursor.isValid {
             let key = cursor.key.array
-            guard last.withView({ l in key.withView { l.compare($0) < 0 } }) else { return "the order breaks at \(key)" }
+            guard last.withView({ l in key.withView { l.compare($0) < 0 } }) else {
+                return "the order breaks at \(key)"
+            }
             last = key
             sides[key[5], default: []].append(Array(key[6...]) + (try cursor.value().array))
             try cursor.next()
