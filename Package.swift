@@ -69,7 +69,8 @@ let package = Package(
         .target(
             name: "ValkTestSupport", dependencies: ["ValkBase", "ValkDisk"], path: "Tests/ValkTestSupport",
             swiftSettings: strict),
-        .testTarget(name: "ValkBaseTests", dependencies: ["ValkBase", "CValk", "ValkTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "ValkBaseTests", dependencies: ["ValkBase", "CValk", "ValkTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "ValkDiskTests", dependencies: ["ValkDisk", "ValkBase", "ValkTestSupport"], swiftSettings: strict),
         .testTarget(

@@ -62,7 +62,8 @@ package struct FaultRule: Sendable {
     /// The nth operation that changes something.
     package static func change(nth: Int, forever: Bool = false, _ fault: DiskFault = .io) -> FaultRule {
         let changes: Set<DiskOperation> = [
-            .open, .createDirectory, .syncDirectory, .rename, .remove, .link, .write, .sync, .truncate, .allocate, .punch,
+            .open, .createDirectory, .syncDirectory, .rename, .remove, .link, .write, .sync, .truncate, .allocate,
+            .punch,
         ]
         return FaultRule(changes, nth: nth, forever: forever, fault)
     }

@@ -1,8 +1,8 @@
 // A node of the trie: the runs it houses. Today there is one bucket, the root, and it covers all keys; children come in
 // with the trie, below the same interface.
 //
-// A run is a set of table files of one age whose key ranges do not overlap. Runs are ordered newest first: an entry in an
-// earlier run is newer than any entry of the same key in a later one (invariant Age).
+// A run is a set of table files of one age whose key ranges do not overlap. Runs are ordered newest first: an entry in
+// an earlier run is newer than any entry of the same key in a later one (invariant Age).
 
 import ValkBase
 

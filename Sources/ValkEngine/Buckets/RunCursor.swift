@@ -1,4 +1,5 @@
-// A run as one ordered cursor: its files one after the other. Files are opened for reading when the cursor reaches them.
+// A run as one ordered cursor: its files one after the other. Files are opened for reading when the cursor reaches
+// them.
 
 import ValkBase
 

@@ -1,9 +1,9 @@
-// Reads everything in a store's directory and compares it with everything else: manifest, tables, log, and what they say
-// of each other. Changes nothing (see ReadOnlyDisk) and goes on behind a fault, so that one run tells all there is.
+// Reads everything in a store's directory and compares it with everything else: manifest, tables, log, and what they
+// say of each other. Changes nothing (see ReadOnlyDisk) and goes on behind a fault, so that one run tells all there is.
 //
-// Steps: 1. names (StoreFolder); 2. CURRENT and the manifest, and what its items must satisfy among themselves; 3. every
-// table file: all blocks, order, filter, index, properties, and the manifest's record of it; each separated entry is
-// followed to its value in the log (ValueCheck); 4. every segment: all frames and records, and the chain of frames
+// Steps: 1. names (StoreFolder); 2. CURRENT and the manifest, and what its items must satisfy among themselves; 3.
+// every table file: all blocks, order, filter, index, properties, and the manifest's record of it; each separated entry
+// is followed to its value in the log (ValueCheck); 4. every segment: all frames and records, and the chain of frames
 // across segments; 5. the log as a start would replay it, which alone can tell a torn tail from damage; 6. orphans.
 //
 // Not seen, because nothing in the store tells: loss of the very last synced frames or of the last manifest edits when

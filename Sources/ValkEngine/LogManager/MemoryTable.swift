@@ -1,5 +1,5 @@
-// A sorted table with what belongs to it as one step of the log: where its entries lie in the log, and how it changes the
-// key counts. The active one takes writes (under the commit lock); sealed ones wait for their flush, oldest first.
+// A sorted table with what belongs to it as one step of the log: where its entries lie in the log, and how it changes
+// the key counts. The active one takes writes (under the commit lock); sealed ones wait for their flush, oldest first.
 
 import ValkBase
 

@@ -1,19 +1,19 @@
 // The in-memory sorted table: an adaptive radix tree over the newest entries (Leis et al., "The Adaptive Radix Tree",
 // ICDE 2013, with the write-once publication rules of "The ART of Practical Synchronization", DaMoN 2016).
 //
-// Why a radix tree: a point write or read costs one cache line per distinguishing byte and no key comparisons on the way
-// (a skip list of a million keys costs twenty), and the order of the leaves is the order of the keys.
+// Why a radix tree: a point write or read costs one cache line per distinguishing byte and no key comparisons on the
+// way (a skip list of a million keys costs twenty), and the order of the leaves is the order of the keys.
 //
-// Threads: one writer at a time (the holder of the store's commit lock); any number of readers without locks. What makes
-// that safe:
+// Threads: one writer at a time (the holder of the store's commit lock); any number of readers without locks. What
+// makes that safe:
 // 1. Memory is never freed or moved while the table lives (arena).
 // 2. A reader follows only slots that were published with a release store after their target was complete.
 // 3. Nodes with 4 and 16 slots append: slot and byte first, then the count. Larger nodes publish the slot.
 // 4. A full node or a node whose prefix splits is copied; the copy replaces it by one store in its parent's slot.
 // 5. There is no removal: deletes are entries of their own.
 //
-// A slot is 0 (nothing), a node address, or a record address with bit 0 set. A record is one version; `previous` leads to
-// the next older version of the same key in this table.
+// A slot is 0 (nothing), a node address, or a record address with bit 0 set. A record is one version; `previous` leads
+// to the next older version of the same key in this table.
 //
 //   record: previous u64 | sequence u64 | expireAt u64 | keyLength u32 | valueLength u32 | kind flags tag 0 | 0 u32
 //           | key | value bytes, or 16 bytes of ValuePointer when separated
@@ -74,7 +74,8 @@ package struct TableRecord {
 
 /// See the file header. `package` so that tests and tools can build one without a store.
 package final class SortedTable: @unchecked Sendable {  // Publication rules of the file header.
-    // Node header: type u8 at 0, count u16 at 2, prefix length u32 at 4, prefix address u64 at 8, terminal slot u64 at 16.
+    // Node header: type u8 at 0, count u16 at 2, prefix length u32 at 4, prefix address u64 at 8, terminal slot u64 at
+    // 16.
     enum NodeType {
         static let four: UInt8 = 4
         static let sixteen: UInt8 = 16
@@ -82,8 +83,8 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
         static let full: UInt8 = 255
     }
     static let headerBytes = 24
-    // Node4: 4 bytes at 24, slots at 32. Node16: 16 bytes at 24, slots at 40. Node48: 256 index bytes at 24, slots at 280.
-    // Node256: slots at 24.
+    // Node4: 4 bytes at 24, slots at 32. Node16: 16 bytes at 24, slots at 40. Node48: 256 index bytes at 24, slots at
+    // 280. Node256: slots at 24.
     static let slots4 = 32
     static let slots16 = 40
     static let slots48 = 280
@@ -377,8 +378,8 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
         SortedTable.setCount(node, count &+ 1)
     }
 
-    /// The key leaves `node`'s prefix after `shared` bytes: a new node takes the shared part, with a copy of `node` (with
-    /// the rest of its prefix) and the new leaf below it.
+    /// The key leaves `node`'s prefix after `shared` bytes: a new node takes the shared part, with a copy of `node`
+    /// (with the rest of its prefix) and the new leaf below it.
     private func splitPrefix(
         _ at: UnsafeMutableRawPointer, _ node: UnsafeMutableRawPointer, _ prefix: ByteView, _ shared: Int,
         _ key: ByteView, _ depth: Int, _ leaf: UInt64

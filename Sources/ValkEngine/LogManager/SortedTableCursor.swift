@@ -1,8 +1,8 @@
 // Ordered walks over the in-memory sorted table.
 //
 // The cursor keeps the path from the root: per node the byte it went down by (-1 for the terminal slot, which orders
-// before all bytes). Nodes that the writer replaces meanwhile stay readable and miss only entries newer than the cursor's
-// `maxSequence`, which it must not see anyway.
+// before all bytes). Nodes that the writer replaces meanwhile stay readable and miss only entries newer than the
+// cursor's `maxSequence`, which it must not see anyway.
 //
 // Two ways to walk: all versions (flush), or per key only the newest version of at most `maxSequence` (readers).
 
@@ -88,7 +88,8 @@ package final class SortedTableCursor: EntryCursor {
 
     // MARK: Nodes
 
-    /// The smallest child byte greater than `after` with its slot; -1 stands for the terminal slot, `after` -2 for none.
+    /// The smallest child byte greater than `after` with its slot; -1 stands for the terminal slot, `after` -2 for
+    /// none.
     private static func nextChild(_ node: UnsafeMutableRawPointer, after: Int) -> (byte: Int, slot: UInt64)? {
         if after < -1 {
             let terminal = valk_load_acquire_u64(node + 16)
@@ -171,7 +172,8 @@ package final class SortedTableCursor: EntryCursor {
         head = slot & ~1
     }
 
-    /// A walk in key order meets memory in no order: asks for a small node's children together, before the first is used.
+    /// A walk in key order meets memory in no order: asks for a small node's children together, before the first is
+    /// used.
     private static func prefetchChildren(_ node: UnsafeMutableRawPointer) {
         let slots: Int
         switch node.load(as: UInt8.self) {

@@ -1,8 +1,9 @@
-// An immutable picture of the store's structure: which sorted tables are in memory, which runs of table files lie below.
+// An immutable picture of the store's structure: which sorted tables are in memory, which runs of table files lie
+// below.
 //
-// A reader that holds a view sees, for every sequence up to the one it read *after* taking the view, exactly the entries
-// of that moment, for as long as it likes: the view keeps its tables and files alive. So flushes and merges keep only the
-// newest version of a key and know nothing of snapshots.
+// A reader that holds a view sees, for every sequence up to the one it read *after* taking the view, exactly the
+// entries of that moment, for as long as it likes: the view keeps its tables and files alive. So flushes and merges
+// keep only the newest version of a key and know nothing of snapshots.
 //
 // Order of reading, first hit wins: active table, sealed tables newest first, runs newest first.
 

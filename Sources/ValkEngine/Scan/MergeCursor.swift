@@ -1,8 +1,8 @@
 // Several ordered cursors as one: every version of every source, in entry order. On equal keys the newer sequence comes
 // first; sequences are unique, so the order is total.
 //
-// The number of sources is small (tables in memory plus runs), so the smallest is found by a scan over them; a heap would
-// cost more in moves than it saves in comparisons up to about sixteen sources.
+// The number of sources is small (tables in memory plus runs), so the smallest is found by a scan over them; a heap
+// would cost more in moves than it saves in comparisons up to about sixteen sources.
 
 import ValkBase
 

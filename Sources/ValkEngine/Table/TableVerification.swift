@@ -54,7 +54,8 @@ extension Table {
     }
 
     /// Reads every block from the disk (or the cache) and checks order, separators, filter and properties. Throws the
-    /// first thing that is wrong. `visit` is shown each entry and the number of its block. May wait for the disk. O(file).
+    /// first thing that is wrong. `visit` is shown each entry and the number of its block. May wait for the disk.
+    /// O(file).
     package func verify(
         _ pins: UnsafeMutablePointer<BlockPins>, visit: (Entry, Int) throws(StoreError) -> Void = { _, _ in }
     ) throws(StoreError) -> TableVerification {

@@ -1,4 +1,5 @@
-// Verification: sound stores verify clean whatever was done to them; damage is found, or changes nothing that can be read.
+// Verification: sound stores verify clean whatever was done to them; damage is found, or changes nothing that can be
+// read.
 
 import Glibc
 import Testing
@@ -143,8 +144,9 @@ struct TestBatch {
         try run.store.close()
     }
 
-    /// Goal: a changed byte is reported, or it is one that nothing reads. Method: change every byte of every file in turn
-    /// (of long stretches of one byte, some); where nothing is reported, the store must open and hold what it held.
+    /// Goal: a changed byte is reported, or it is one that nothing reads. Method: change every byte of every file in
+    /// turn (of long stretches of one byte, some); where nothing is reported, the store must open and hold what it
+    /// held.
     @Test func everyFlippedByteIsReportedOrHarmless() throws {
         let fixture = try InspectFixture()
         var reported = 0
