@@ -45,7 +45,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
             ]
         ),
         ("valk-server", ["ValkServer"]),
-        ("valk-inspect", ["ValkEngine", "ValkDisk", "ValkBase", "ArgumentParser", "Foundation"]),
+        ("valk-inspect", ["ValkData", "ValkEngine", "ValkDisk", "ValkBase", "ArgumentParser", "Foundation"]),
     ]
     static let everywhere: Set<String> = ["Glibc", "Synchronization"]
 
