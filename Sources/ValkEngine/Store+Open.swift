@@ -1,8 +1,8 @@
 // Opening a store: lock the directory, read the manifest, open the tables, replay the log, and go on in a new segment.
 //
-// Order of what is written, so that a crash at any point leaves a store that opens: directories and LOCK; for a new store a
-// manifest and CURRENT before the first segment; for an old one nothing at all until the log has been read, then a fresh
-// manifest that says the same as the old one. Orphan files are removed last.
+// Order of what is written, so that a crash at any point leaves a store that opens: directories and LOCK; for a new
+// store a manifest and CURRENT before the first segment; for an old one nothing at all until the log has been read,
+// then a fresh manifest that says the same as the old one. Orphan files are removed last.
 
 import CValk
 import ValkBase

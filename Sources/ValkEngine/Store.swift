@@ -1,13 +1,13 @@
 // The store as a whole: takes batches, hands out views. Opening is in Store+Open, counts in Store+Counts.
 //
-// Threads: everything here may be called from any thread. `commit` holds one short lock in which a batch gets its sequence
-// numbers, its place in the log and its entries in the active sorted table; the log itself is written by `flushLog`,
-// outside of it. Readers take no lock at all: they hold a view and read up to the visible sequence.
+// Threads: everything here may be called from any thread. `commit` holds one short lock in which a batch gets its
+// sequence numbers, its place in the log and its entries in the active sorted table; the log itself is written by
+// `flushLog`, outside of it. Readers take no lock at all: they hold a view and read up to the visible sequence.
 //
-// Invariants: 1. the log holds a batch before readers can see it only up to memory: a batch is seen by readers before it
-// is written, but no acknowledgement leaves before the log has it. 2. Sequence numbers, log order and table order agree,
-// because all three are given under the commit lock. 3. A sealed table's records lie before its end position or in the
-// frame that was open when it was sealed.
+// Invariants: 1. the log holds a batch before readers can see it only up to memory: a batch is seen by readers before
+// it is written, but no acknowledgement leaves before the log has it. 2. Sequence numbers, log order and table order
+// agree, because all three are given under the commit lock. 3. A sealed table's records lie before its end position or
+// in the frame that was open when it was sealed.
 
 import CValk
 import Synchronization
@@ -138,7 +138,8 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
     /// Range deletions since the last seal.
     private var rangeDeletions = 0
 
-    /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or two.
+    /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or
+    /// two.
     private var isWorthSealing: Bool { view.active.sorted.usedBytes > 1 << 20 || rangeDeletions > 64 }
 
     /// With the commit lock held; gives it up while it waits.
@@ -233,8 +234,8 @@ public final class Store: @unchecked Sendable {  // Mutable state is behind the 
     /// The log takes nothing any more; `acknowledgedPosition` stands still.
     package var logHasStopped: Bool { log.isStopped.load(ordering: .acquiring) }
 
-    /// `wake` is called on a background thread whenever `acknowledgedPosition` has advanced or writing has stopped. It must
-    /// be quick and must not call the store.
+    /// `wake` is called on a background thread whenever `acknowledgedPosition` has advanced or writing has stopped. It
+    /// must be quick and must not call the store.
     package func addLogObserver(_ wake: @escaping @Sendable () -> Void) { log.addObserver(wake) }
 
     /// Everything committed so far is durable when this returns. Blocking.

@@ -10,8 +10,8 @@ package struct ServerAssembly {
     package let server: Server
     private let administration: Administration
 
-    /// Makes a server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's, who
-    /// closes it after `stop`. `options` are those of the settings unless given.
+    /// Makes a server that is ready for `start`. `stopRequest` is what SHUTDOWN calls. The store stays the caller's,
+    /// who closes it after `stop`. `options` are those of the settings unless given.
     package init(
         _ config: ConfigStore, _ log: ServerLog, _ store: Store, options: ServerOptions? = nil,
         stopRequest: @escaping @Sendable () -> Void

@@ -118,7 +118,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
 
     // MARK: Shape
 
-    static let lineLengthMax = 140
+    static let lineLengthMax = 120
     static let lineLength = Rule(name: "lines of at most \(lineLengthMax) characters") { file in
         guard file.isProgramText else { return [] }
         return file.lines.enumerated().compactMap { index, line in

@@ -199,7 +199,7 @@ class Server:
         Server.running.discard(self)
 
     def inspect(self, results, label):
-        """With the server stopped: `valk-inspect verify` must find the folder sound. The program lies beside the server."""
+        """With the server stopped: `valk-inspect verify`, which lies beside it, must find the folder sound."""
         program = os.path.join(os.path.dirname(os.path.realpath(self.binary)), "valk-inspect")
         if self.is_redis or not os.path.exists(program):
             print(f"      {label}: not verified, there is no {program}", flush=True)

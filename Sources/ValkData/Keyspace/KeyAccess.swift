@@ -343,7 +343,9 @@ package final class KeyAccess {
     private func ownCount(_ namespace: UInt32) throws(Interruption) -> Int {
         var own = Set<[UInt8]>()
         batch.forEachKey { key in
-            if key.count >= KeyEncoding.prefixBytes && KeyEncoding.namespace(key) == namespace && key[4] == KeySpace.keys {
+            if key.count >= KeyEncoding.prefixBytes && KeyEncoding.namespace(key) == namespace
+                && key[4] == KeySpace.keys
+            {
                 own.insert(key.array)
             }
         }

@@ -1,11 +1,13 @@
-// Plans and publishes: takes sealed tables to the root bucket, merges runs, makes every change durable, and hands readers a
-// new view. The only writer of structure.
+// Plans and publishes: takes sealed tables to the root bucket, merges runs, makes every change durable, and hands
+// readers a new view. The only writer of structure.
 //
-// A change travels: a job writes and syncs new files -> the directory is synced -> one manifest edit is appended and synced
-// -> the new view is published -> files that were replaced are removed when the last view that shows them is gone.
+// A change travels: a job writes and syncs new files -> the directory is synced -> one manifest edit is appended and
+// synced -> the new view is published -> files that were replaced are removed when the last view that shows them is
+// gone.
 //
 // Threads: one for flushes, so that memory never waits behind a long merge, and one for merges. Locks, in order:
-// `flushGate` (a flush or a look at the counts in memory), `mergeGate` (a merge), `structure` (manifest and runs), the store's commit lock.
+// `flushGate` (a flush or a look at the counts in memory), `mergeGate` (a merge), `structure` (manifest and runs), the
+// store's commit lock.
 
 import Synchronization
 import ValkBase
@@ -84,8 +86,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         threads = []
     }
 
-    /// After `stop`. `durableLog`: where the log ends, when all of it is durable. With it the next start can tell damage
-    /// from a torn tail.
+    /// After `stop`. `durableLog`: where the log ends, when all of it is durable. With it the next start can tell
+    /// damage from a torn tail.
     func close(durableLog: LogPosition?) {
         structure.withLock {
             if let durableLog, manifest.failure == nil {
@@ -341,7 +343,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             forgottenNamespaces: forgotten)
     }
 
-    /// Makes an edit durable. For lack of space it may be tried again; after any other failure nothing is written any more.
+    /// Makes an edit durable. For lack of space it may be tried again; after any other failure nothing is written any
+    /// more.
     private func appendEdit(_ items: [EditItem]) throws(StoreError) {
         do { try manifest.append(VersionEdit(items: items), state: state) } catch {
             if error.kind != .noSpace { store.stopWrites(error) }

@@ -1,6 +1,6 @@
-// Removes files, retires log segments and lets go of old views on a thread of its own. Whoever is done with a view last may
-// be a loop in the middle of its turn; freeing a table or unlinking a large file takes milliseconds, so it only leaves the
-// view or a note here.
+// Removes files, retires log segments and lets go of old views on a thread of its own. Whoever is done with a view last
+// may be a loop in the middle of its turn; freeing a table or unlinking a large file takes milliseconds, so it only
+// leaves the view or a note here.
 
 import ValkBase
 import ValkDisk

@@ -55,8 +55,8 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
     }
 
     /// Stops the background work, syncs the log, gives the directory up. Waits for calls that are under way, so it must
-    /// not be called from inside a scan. Later calls throw `.closed`, a second `close` does nothing. Throws when the last
-    /// sync failed; the database is closed all the same.
+    /// not be called from inside a scan. Later calls throw `.closed`, a second `close` does nothing. Throws when the
+    /// last sync failed; the database is closed all the same.
     public func close() throws(DatabaseError) {
         guard gate.close() else { return }
         readers.clear()
@@ -70,8 +70,8 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
         try key.viewing { (view) throws(DatabaseError) in try withValue(view) { $0?.array } }
     }
 
-    /// Shows `body` the value of `key` where it lies, without a copy; nil when there is none. The bytes are valid inside
-    /// of `body` only, which must not call the database for longer work: it holds memory of the cache.
+    /// Shows `body` the value of `key` where it lies, without a copy; nil when there is none. The bytes are valid
+    /// inside of `body` only, which must not call the database for longer work: it holds memory of the cache.
     public func withValue<R>(
         of key: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer?) -> R
     ) throws(DatabaseError) -> R {
@@ -147,8 +147,8 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
         try commit(batch)
     }
 
-    /// Applies the whole batch or nothing of it, in its order: readers see all of it at once, and so does a start after a
-    /// crash. Throws `.invalid` before anything is done when a key, a value or a range in it cannot be.
+    /// Applies the whole batch or nothing of it, in its order: readers see all of it at once, and so does a start after
+    /// a crash. Throws `.invalid` before anything is done when a key, a value or a range in it cannot be.
     public func write(_ batch: Batch) throws(DatabaseError) {
         if batch.isEmpty { return }
         try batch.check()

@@ -42,8 +42,8 @@ public final class Snapshot: @unchecked Sendable {  // `reader` is used under `l
     }
 
     /// Shows `body` each key from `lower` up to and without `upper`, in ascending order or, backwards, in descending
-    /// order, with its value, until it answers false. An `upper` of nil is no bound. The bytes are valid inside of one call of `body`
-    /// only; it may read and write the database (what it writes does not show here) but not close it.
+    /// order, with its value, until it answers false. An `upper` of nil is no bound. The bytes are valid inside of one
+    /// call of `body` only; it may read and write the database (what it writes does not show here) but not close it.
     public func scan(
         from lower: [UInt8] = [], to upper: [UInt8]? = nil, reverse: Bool = false,
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool

@@ -4,8 +4,8 @@
 //   record := length u32 (of the payload) | CRC32C u32 (over number and payload) | number u64 (1, 2, ...) | payload
 //
 // Rules: 1. an edit counts when its record is whole; a broken record ends the list, unless a whole record with a later
-// number follows, which is corruption. 2. An edit is synced before the change it describes is shown to anybody. 3. CURRENT
-// changes by writing a new file, syncing it, renaming it over the old one and syncing the directory.
+// number follows, which is corruption. 2. An edit is synced before the change it describes is shown to anybody. 3.
+// CURRENT changes by writing a new file, syncing it, renaming it over the old one and syncing the directory.
 
 import CValk
 import ValkBase
@@ -138,9 +138,10 @@ enum ManifestReader {
     }
 }
 
-/// Appends edits. One thread at a time (the store's structure lock). After a throw it is unknown whether the edit is on the
-/// disk. For lack of space that is no end: the next edit starts a new manifest, which knows nothing of the failed one, and
-/// until then the files that the failed edit names must stay. After any other throw nothing more may be appended.
+/// Appends edits. One thread at a time (the store's structure lock). After a throw it is unknown whether the edit is on
+/// the disk. For lack of space that is no end: the next edit starts a new manifest, which knows nothing of the failed
+/// one, and until then the files that the failed edit names must stay. After any other throw nothing more may be
+/// appended.
 final class ManifestWriter {
     private let disk: any Disk
     private let directory: String
@@ -151,7 +152,8 @@ final class ManifestWriter {
     private var firstRecordBytes: Int
     private(set) var failure: StoreError?
     private let rollBytes: Int
-    /// The largest number that a manifest of this writer has had, finished or not. None is used twice: CURRENT may name it.
+    /// The largest number that a manifest of this writer has had, finished or not. None is used twice: CURRENT may name
+    /// it.
     private var lastNumber: UInt64
     private var mustRoll = false
     /// Old manifests that could not be removed.
@@ -217,7 +219,8 @@ final class ManifestWriter {
         buffer.append(payload.view)
     }
 
-    /// Makes `edit` durable. Rolls to a new manifest first when this one has grown large; `state` is what holds before it.
+    /// Makes `edit` durable. Rolls to a new manifest first when this one has grown large; `state` is what holds before
+    /// it.
     func append(_ edit: VersionEdit, state: ManifestState) throws(StoreError) {
         if let failure { throw failure }
         do {

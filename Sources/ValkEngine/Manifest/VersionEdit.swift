@@ -1,15 +1,15 @@
 // One change of the store's structure, as the manifest records it. An edit is all or nothing.
 //
-// An edit is a list of items: kind (varint), length (varint), payload. Kinds below 128 must be understood by the reader: an
-// unknown one means that a newer build wrote the store. Kinds from 128 on may be skipped.
+// An edit is a list of items: kind (varint), length (varint), payload. Kinds below 128 must be understood by the
+// reader: an unknown one means that a newer build wrote the store. Kinds from 128 on may be skipped.
 
 import ValkBase
 
 /// What the manifest knows of one table file.
 struct TableRecordItem: Equatable, Sendable {
     var fileId: UInt64 = 0
-    /// Files of one run have the same run id. Runs order by their position in the bucket, newest first, which is the order
-    /// of descending `sequenceMax`.
+    /// Files of one run have the same run id. Runs order by their position in the bucket, newest first, which is the
+    /// order of descending `sequenceMax`.
     var runId: UInt64 = 0
     /// The bucket that houses the run. 0 is the root.
     var bucketId: UInt64 = 0

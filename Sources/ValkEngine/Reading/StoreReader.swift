@@ -1,7 +1,8 @@
 // One thread's window on the store: point reads, cursors, and the pins that keep what was read in place for a command.
 //
-// Use: `begin()`, any number of reads, `end()`. Between them all reads see the same moment, plus the thread's own batch.
-// A reader belongs to one thread. With `mayBlock` false a read that would wait for the device throws `.wouldBlock`.
+// Use: `begin()`, any number of reads, `end()`. Between them all reads see the same moment, plus the thread's own
+// batch. A reader belongs to one thread. With `mayBlock` false a read that would wait for the device throws
+// `.wouldBlock`.
 
 import CValk
 import ValkBase

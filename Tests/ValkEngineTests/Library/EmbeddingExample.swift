@@ -1,5 +1,5 @@
-// The example of Embedding.md, compiled and run. The text between the marks is the article's, letter by letter, behind its
-// import; the test compares them.
+// The example of Embedding.md, compiled and run. The text between the marks is the article's, letter by letter, behind
+// its import; the test compares them.
 
 import Glibc
 import Testing

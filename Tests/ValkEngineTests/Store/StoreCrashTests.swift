@@ -11,7 +11,8 @@ import ValkTestSupport
 @Suite struct StoreCrashTests {
     static let policies: [SyncPolicy] = [.always, .everySecond]
 
-    /// Opens what a crash has left and looks at all of it. Returns the number of batches found, nil when it does not open.
+    /// Opens what a crash has left and looks at all of it. Returns the number of batches found, nil when it does not
+    /// open.
     @discardableResult
     static func check(
         _ disk: SimulatedDisk, _ promises: StorePromises, promised: Int, _ policy: SyncPolicy, thoroughly: Bool,

@@ -1,5 +1,5 @@
-// The store on a disk whose operations fail: no answer is ever wrong, writing stops with a reason or goes on, and a later
-// start finds what was promised.
+// The store on a disk whose operations fail: no answer is ever wrong, writing stops with a reason or goes on, and a
+// later start finds what was promised.
 
 import Testing
 import ValkBase

@@ -1,6 +1,6 @@
-// Random operations on a store against a dictionary: reads, ordered walks both ways, exact counts, across flushes, merges,
-// range deletions and reopens. Options are random too (tiny tables, blocks, segments, thresholds), so that many files and
-// runs appear in milliseconds; the answers must not depend on them.
+// Random operations on a store against a dictionary: reads, ordered walks both ways, exact counts, across flushes,
+// merges, range deletions and reopens. Options are random too (tiny tables, blocks, segments, thresholds), so that many
+// files and runs appear in milliseconds; the answers must not depend on them.
 
 import Testing
 import ValkBase

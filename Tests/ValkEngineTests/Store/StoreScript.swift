@@ -1,7 +1,8 @@
 // A store that lives through a script on a disk of choice, beside a record of what it was told and what it promised.
 //
-// Whatever happens to the disk, the oracle is the same: what a later start finds is exactly the state after some number of
-// the script's batches, not fewer than were promised. The sequence number of a batch's last operation says which number.
+// Whatever happens to the disk, the oracle is the same: what a later start finds is exactly the state after some number
+// of the script's batches, not fewer than were promised. The sequence number of a batch's last operation says which
+// number.
 //
 // The store runs without threads, so the disk operations of a script are the same in every run with the same seed.
 
@@ -101,8 +102,8 @@ final class StoreScript {
 
     // MARK: Keys and values
 
-    /// Namespaces 1 and 2 have counted keys (space 1); namespace 2 also others, of which ranges are deleted; namespace 3 is
-    /// deleted as a whole in the middle of the script and then left alone.
+    /// Namespaces 1 and 2 have counted keys (space 1); namespace 2 also others, of which ranges are deleted; namespace
+    /// 3 is deleted as a whole in the middle of the script and then left alone.
     private func key() -> [UInt8] {
         let number = random.below(24)
         let text = Array("key:\(number)".utf8)

@@ -1,5 +1,5 @@
-// Writers, readers and the store's own threads at once, on a real disk, with tables so small that flushes and merges run
-// all the time. Each batch writes one value under two keys, so whoever sees one must see the other.
+// Writers, readers and the store's own threads at once, on a real disk, with tables so small that flushes and merges
+// run all the time. Each batch writes one value under two keys, so whoever sees one must see the other.
 
 import Synchronization
 import Testing
