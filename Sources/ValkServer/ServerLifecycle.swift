@@ -131,21 +131,12 @@ package struct ServerLifecycle {
         return all.isEmpty ? ["nothing: neither port nor unixsocket is set"] : all
     }
 
-    /// Descriptors for maxclients connections and the store's files; with a lower limit fewer clients are taken.
+    /// With too low a limit of open files fewer clients are taken.
     private func raiseFileLimit() {
-        let reserve = 1024
         let clients = config.integer("maxclients")
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        let wanted = rlim_t(clients + reserve)
-        if limit.rlim_cur >= wanted { return }
-        var raised = rlimit(rlim_cur: wanted, rlim_max: max(limit.rlim_max, wanted))
-        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { return }
-        raised = rlimit(rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max)
-        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit.rlim_cur = limit.rlim_max }
-        let possible = max(1, Int(clamping: limit.rlim_cur) - reserve)
+        let possible = FileLimit.raise(forClients: clients)
         if possible < clients {
-            log.warning("maxclients is \(possible) instead of \(clients): the limit of open files is \(limit.rlim_cur)")
+            log.warning("maxclients is \(possible) instead of \(clients): the system does not allow more open files")
             config.lower("maxclients", to: possible)
         }
     }

@@ -55,7 +55,15 @@ package struct SettingsWiring {
     package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
         follow("proto-max-bulk-len") { settings.bulkBytesMax.store(Int($0.number), ordering: .relaxed) }
         follow("client-query-buffer-limit") { settings.queryBufferBytesMax.store(Int($0.number), ordering: .relaxed) }
-        follow("maxclients") { settings.clientsMax.store(Int($0.number), ordering: .relaxed) }
+        settings.clientsMax.store(config.integer("maxclients"), ordering: .relaxed)
+        config.onChange("maxclients") { value throws(ConfigValueError) in
+            let possible = FileLimit.raise(forClients: Int(value.number))
+            if possible < Int(value.number) {
+                throw ConfigValueError(
+                    "The operating system is not able to handle the specified number of clients, try with \(possible)")
+            }
+            settings.clientsMax.store(possible, ordering: .relaxed)
+        }
         follow("timeout") { settings.idleTimeoutSeconds.store(Int($0.number), ordering: .relaxed) }
         follow("tcp-keepalive") { settings.keepAliveSeconds.store(Int($0.number), ordering: .relaxed) }
         follow("protected-mode") { settings.protectedMode.store($0.number != 0, ordering: .relaxed) }

@@ -109,4 +109,10 @@ import ValkRESP
         #expect(ProcessFacts.humanBytes(3 << 30) == "3.00G")
         #expect(ProcessFacts.twoDecimals(-0.126) == "-0.13")
     }
+
+    @Test func descriptorsAreRaisedAsFarAsTheSystemAllows() {
+        #expect(FileLimit.raise(forClients: 1) == 1)
+        let possible = FileLimit.raise(forClients: Int(Int32.max))
+        #expect(possible >= 1 && possible <= Int(Int32.max))
+    }
 }
