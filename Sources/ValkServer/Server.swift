@@ -126,7 +126,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         onLoop(0) { _ in for listener in listeners { listener.stop() } }
         gate.raise(.stopping)
         for loop in loops { onLoop(loop.index) { $0.drain() } }
-        workers.stop()
+        let workersDeadline = valk_monotonic_ns() + UInt64(drainSeconds) * 1_000_000_000
+        if !workers.stop(by: workersDeadline) { logger.warning("stopping although a command is still running") }
         do {
             try store.sync()
         } catch {

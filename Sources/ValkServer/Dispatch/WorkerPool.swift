@@ -26,6 +26,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
     /// First job not yet taken.
     private var head = 0
     private var isStopping = false
+    private var runningThreads = 0
+    private let ended = Condition()
     private var threads: [PThread] = []
     let executors: [Executor]
 
@@ -34,18 +36,27 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
     }
 
     func start() {
+        lock.withLock { runningThreads = executors.count }
         for (i, executor) in executors.enumerated() {
             // Glob matching and LCS recurse little; one MiB is ample.
             threads.append(PThread(name: "valk-worker-\(i)") { [self] in run(executor) })
         }
     }
 
-    /// Finishes what is queued, then ends the threads.
-    func stop() {
-        lock.withLock { isStopping = true }
+    /// Finishes what is queued, then ends the threads, until `deadline` (monotonic nanoseconds). Returns false when a
+    /// command is still running then (a long DEBUG SLEEP): its thread is left to the end of the process, or to another call.
+    func stop(by deadline: UInt64) -> Bool {
+        lock.lock()
+        isStopping = true
         wake.broadcast()
+        var isInTime = true
+        while runningThreads > 0 && isInTime { isInTime = ended.wait(lock, until: deadline) }
+        let isDone = runningThreads == 0
+        lock.unlock()
+        guard isDone else { return false }
         for thread in threads { thread.join() }
         threads.removeAll()
+        return true
     }
 
     /// Runs the command whose arguments the connection's parser holds. Its phase is `.deferred` until the loop hears of
@@ -69,6 +80,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
             case .task(let body): body(executor)
             }
         }
+        lock.withLock { runningThreads -= 1 }
+        ended.broadcast()
     }
 
     /// The next job, nil at the end. While there is none the thread keeps up with the store, so that an idle worker

@@ -215,4 +215,15 @@ import ValkEngine
         }
         #expect(try clients[0].ask("GET", "n") == "$80")
     }
+
+    @Test func stopDoesNotWaitForACommandThatNeverEnds() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        try client.send(TestClient.encode("HOLD", "x"))
+        server.valve.awaitWaiters(1)
+        server.server.stop(drainSeconds: 0)
+        #expect(client.isClosed())
+        server.valve.open()
+        #expect(server.server.workers.stop(by: Monotonic.nanoseconds() + 60_000_000_000))
+    }
 }
