@@ -25,7 +25,7 @@ package struct ExpireProgress: Sendable {
 /// State of the expiry walk; one per caller thread.
 package final class ExpiryWalk {
     /// Entries that become due while a batch is under way are found again within this time.
-    private static let marginMilliseconds: UInt64 = 5_000
+    private static let marginMilliseconds: UInt64 = 1_000
     private static let fullWalkMilliseconds: UInt64 = 60_000
     private static let batchKeys = 64
 
@@ -51,9 +51,10 @@ package final class ExpiryWalk {
         bound.deallocate()
     }
 
-    /// Removes what is due at `now`, looking at no more than about `budget` index entries.
+    /// Removes what is due at `now`, looking at no more than about `budget` index entries and stopping soon after
+    /// `deadline` (monotonic nanoseconds).
     package func expireSome(
-        now: UInt64, budget: Int, tryLock: (Int) -> Bool, unlock: (Int) -> Void
+        now: UInt64, budget: Int, deadline: UInt64 = UInt64.max, tryLock: (Int) -> Bool, unlock: (Int) -> Void
     ) throws(Interruption) -> ExpireProgress {
         var progress = ExpireProgress()
         if now > lastFullWalk + Self.fullWalkMilliseconds {
@@ -67,7 +68,8 @@ package final class ExpiryWalk {
             let counts = keyspace.counts(database)
             if counts.expires <= 0 && counts.unknown == 0 && keyspace.swept[database] != 0 { continue }
             if counts.keys <= 0 && counts.unknown == 0 && counts.expires <= 0 { continue }
-            let isDone = try walk(database, now, budget - progress.examined, &progress, tryLock, unlock)
+            let isDone = try walk(
+                database, now, budget - progress.examined, deadline, &progress, tryLock, unlock)
             if !isDone {
                 firstDatabase = database
                 progress.isMoreLeft = true
@@ -80,10 +82,11 @@ package final class ExpiryWalk {
 
     /// Returns whether everything due in `database` has been dealt with.
     private func walk(
-        _ database: Int, _ now: UInt64, _ budget: Int, _ progress: inout ExpireProgress, _ tryLock: (Int) -> Bool,
-        _ unlock: (Int) -> Void
+        _ database: Int, _ now: UInt64, _ budget: Int, _ deadline: UInt64, _ progress: inout ExpireProgress,
+        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void
     ) throws(Interruption) -> Bool {
         let namespace = keyspace.namespace(database)
+        let margin = now > Self.marginMilliseconds ? now - Self.marginMilliseconds : 1
         reader.begin()
         defer { reader.end() }
         let cursor = try reader.cursor(
@@ -92,21 +95,24 @@ package final class ExpiryWalk {
         try cursor.seekToFirst()
         var left = budget
         var skipped = false
+        var reached: UInt64 = 0
         while cursor.isValid {
-            if left <= 0 { return false }
-            // Half a budget at a time, so that stripes are held briefly.
+            if left <= 0 || Monotonic.nanoseconds() > deadline {
+                if !skipped { keyspace.swept[database] = max(keyspace.swept[database], min(reached, margin)) }
+                return false
+            }
+            // A few at a time, so that stripes are held briefly.
             var pending: [[UInt8]] = []
             while cursor.isValid && pending.count < Self.batchKeys && left > 0 {
                 pending.append(cursor.key.array)
+                reached = cursor.key.base.bigEndian(5, UInt64.self)
                 left -= 1
                 try cursor.next()
             }
             progress.examined += pending.count
             if try !remove(pending, database, namespace, &progress, tryLock, unlock) { skipped = true }
         }
-        if !skipped {
-            keyspace.swept[database] = now > Self.marginMilliseconds ? now - Self.marginMilliseconds : 1
-        }
+        if !skipped { keyspace.swept[database] = margin }
         return true
     }
 

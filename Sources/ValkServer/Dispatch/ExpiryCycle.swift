@@ -7,8 +7,9 @@ import ValkData
 import ValkEngine
 
 final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has set `isRunning`.
-    /// Index entries looked at in one run: some milliseconds of work.
-    private static let entriesPerRun = 2000
+    /// Index entries looked at in one run, and the time it may take: at most a quarter of a worker.
+    private static let entriesPerRun = 50_000
+    private static let nanosecondsPerRun: UInt64 = 25_000_000
 
     private let walk: ExpiryWalk
     private let reader: StoreReader
@@ -36,7 +37,8 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
         defer { reader.rest() }
         do throws(Interruption) {
             let progress = try walk.expireSome(
-                now: server.clock.milliseconds(), budget: Self.entriesPerRun, tryLock: { stripes.tryAcquire($0) },
+                now: server.clock.milliseconds(), budget: Self.entriesPerRun,
+                deadline: Monotonic.nanoseconds() + Self.nanosecondsPerRun, tryLock: { stripes.tryAcquire($0) },
                 unlock: { stripes.release($0) })
             if progress.removed > 0 { executor.counters.add(.expiredKeys, progress.removed) }
         } catch {
