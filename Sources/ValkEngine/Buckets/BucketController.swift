@@ -41,7 +41,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     private let progressBell = Bell()
     private let cancelled = Atomic<Bool>(false)
     private var threads: [PThread] = []
-    private(set) var counters = BackgroundCounters()
+    private let counterLock = Lock()
+    private var counted = BackgroundCounters()
+    /// What the background did since the start.
+    var counters: BackgroundCounters { counterLock.withLock { counted } }
 
     init(
         disk: any Disk, options: StoreOptions, cache: BlockCache, janitor: Janitor, segments: SegmentRegistry,
@@ -171,9 +174,11 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 }
                 try install(items, flushed: table, added: result.files, merged: [])
             }
-            counters.flushes += 1
-            counters.flushNanoseconds += Monotonic.nanoseconds() - begin
-            counters.flushBytesWritten += UInt64(result.bytesWritten)
+            counterLock.withLock {
+                counted.flushes += 1
+                counted.flushNanoseconds += Monotonic.nanoseconds() - begin
+                counted.flushBytesWritten += UInt64(result.bytesWritten)
+            }
         }
         progressBell.ring()
         mergeBell.ring()
@@ -248,11 +253,13 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             try install(items, flushed: nil, added: result.files, merged: inputs, deltas: result.deltas)
             mergeCount += 1
         }
-        counters.merges += 1
-        counters.mergeNanoseconds += Monotonic.nanoseconds() - begin
-        counters.mergeBytesRead += UInt64(result.bytesRead)
-        counters.mergeBytesWritten += UInt64(result.bytesWritten)
-        counters.entriesDropped += UInt64(max(0, result.entriesRead - result.entriesWritten))
+        counterLock.withLock {
+            counted.merges += 1
+            counted.mergeNanoseconds += Monotonic.nanoseconds() - begin
+            counted.mergeBytesRead += UInt64(result.bytesRead)
+            counted.mergeBytesWritten += UInt64(result.bytesWritten)
+            counted.entriesDropped += UInt64(max(0, result.entriesRead - result.entriesWritten))
+        }
     }
 
     // MARK: Install (with `structure` held)
@@ -389,7 +396,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     }
 }
 
-/// What the background did since the start. Written by its threads, read for INFO: values may be a moment old.
+/// What the background did since the start.
 package struct BackgroundCounters: Sendable {
     package var flushes: UInt64 = 0
     package var flushNanoseconds: UInt64 = 0
