@@ -44,7 +44,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
     }
 
     /// Finishes what is queued, then ends the threads, until `deadline` (monotonic nanoseconds). Returns false when a
-    /// command is still running then (a long DEBUG SLEEP): its thread is left to the end of the process, or to another call.
+    /// command is still running then (a long DEBUG SLEEP): its thread is left to the end of the process, or to another
+    /// call.
     func stop(by deadline: UInt64) -> Bool {
         lock.lock()
         isStopping = true
