@@ -1,4 +1,5 @@
 // Out-of-line parts of the shims; see CValk.h for contracts.
+#define _GNU_SOURCE
 #include "CValk.h"
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,10 @@
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+const void *valk_find_bytes(const void *bytes, size_t length, const void *needle, size_t needle_length) {
+    return memmem(bytes, length, needle, needle_length);
+}
 
 uint64_t valk_xxh3(const void *bytes, size_t length, uint64_t seed) {
     return XXH3_64bits_withSeed(bytes, length, seed);

@@ -4,9 +4,7 @@
 #ifndef CVALK_H
 #define CVALK_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// Without _GNU_SOURCE, like every other C module: system types must look the same to the compiler in all of them.
 #include <stddef.h>
 #include <stdint.h>
 #include <stdbool.h>
@@ -65,6 +63,9 @@ uint32_t valk_crc32c(uint32_t seed, const void *bytes, size_t length);
 uint32_t valk_crc32c_portable(uint32_t seed, const void *bytes, size_t length);
 /// XXH3, 64 bits.
 uint64_t valk_xxh3(const void *bytes, size_t length, uint64_t seed);
+
+/// memmem: the first place of `needle` in `bytes`, or null.
+const void *valk_find_bytes(const void *bytes, size_t length, const void *needle, size_t needle_length);
 
 // MARK: Clocks.
 static inline uint64_t valk_monotonic_ns(void) {

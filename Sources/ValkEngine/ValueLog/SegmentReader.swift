@@ -115,7 +115,7 @@ package final class SegmentReader {
             guard let view = try bytes(at: at, count: count) else { return nil }
             let searched = count - LogFormat.frameHeaderBytes + 4
             var from = 0
-            while from < searched, let hit = memmem(view.base + from, searched - from, &magic, 4) {
+            while from < searched, let hit = valk_find_bytes(view.base + from, searched - from, &magic, 4) {
                 let distance = UnsafeRawPointer(hit) - view.base
                 if distance & 7 == 0,
                     let header = FrameHeader.decode(
