@@ -1,6 +1,5 @@
-// Removes files, retires log segments and lets go of old views on a thread of its own. Whoever is done with a view last
-// may be a loop in the middle of its turn; freeing a table or unlinking a large file takes milliseconds, so it only
-// leaves the view or a note here.
+// Removes files and retires log segments on a thread of its own. Whoever lets go of a view last may be a loop in the
+// middle of its turn; unlinking a large file takes milliseconds, so it only leaves a note here.
 
 import ValkBase
 import ValkDisk
@@ -12,7 +11,6 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
     private let idle = Condition()
     private var files: [String] = []
     private var segments: [UInt32] = []
-    private var views: [View] = []
     private var retire: (@Sendable (UInt32) -> Void)?
     private var isWorking = false
     private var isClosing = false
@@ -35,12 +33,6 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
         work.signal()
     }
 
-    /// Takes a view that a reader no longer needs.
-    func discard(_ view: View) {
-        lock.withLock { views.append(view) }
-        work.signal()
-    }
-
     func release(_ segment: UInt32) {
         lock.withLock { segments.append(segment) }
         work.signal()
@@ -55,7 +47,7 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
             return
         }
         lock.lock()
-        while isWorking || !views.isEmpty || !files.isEmpty || (!segments.isEmpty && retire != nil) { idle.wait(lock) }
+        while isWorking || !files.isEmpty || (!segments.isEmpty && retire != nil) { idle.wait(lock) }
         lock.unlock()
     }
 
@@ -75,11 +67,7 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
         if retire != nil { self.segments = [] }
         let retire = self.retire
         isWorking = true
-        // Freed outside of the lock: what goes with a view leaves notes here.
-        var views = self.views
-        self.views = []
         lock.unlock()
-        views.removeAll()
         for path in files {
             // A file that cannot be removed is found and removed as an orphan at the next start.
             do { try disk.remove(path) } catch { continue }
@@ -93,7 +81,7 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
     private func run() {
         lock.lock()
         while true {
-            if !views.isEmpty || !files.isEmpty || (!segments.isEmpty && retire != nil) {
+            if !files.isEmpty || (!segments.isEmpty && retire != nil) {
                 step()
                 continue
             }

@@ -51,11 +51,7 @@ package final class StoreReader {
     }
 
     @inline(never)
-    private func renew() {
-        let old = view
-        (view, generation) = store.currentView()
-        store.janitor.discard(old)
-    }
+    private func renew() { (view, generation) = store.currentView() }
 
     /// Ends a command: views handed out by `find` and `value` are invalid from here on.
     package func end() {
