@@ -31,6 +31,9 @@ final class ModelRun {
         random = SeededRandom(seed: seed)
         options = StoreOptions(path: path)
         options.countsNamespaces = true
+        // Background work happens where the script asks for it, so that a seed repeats a run.
+        // StoreThreadTests runs with threads.
+        options.usesThreads = false
         options.tableBytes = 4096 << random.below(6)
         options.blockBytes = 256 << random.below(5)
         options.segmentBytes = 64 << 10
