@@ -39,6 +39,11 @@ package struct CommandFlags: OptionSet, Sendable, Hashable {
     /// Not shown: a write that touches keys beyond its arguments (FLUSHALL, SWAPDB): it runs alone among writers.
     @inlinable package static var allKeys: CommandFlags { CommandFlags(rawValue: 1 << 21) }
 
+    /// Not shown: no write, but it must come before or after a whole write of its keys (WATCH).
+    @inlinable package static var seesWholeWrites: CommandFlags { CommandFlags(rawValue: 1 << 22) }
+    /// Runs while it holds the stripes of its keys.
+    @inlinable package static var takesStripes: CommandFlags { [.write, .seesWholeWrites] }
+
     private static let names: [(CommandFlags, String)] = [
         (.write, "write"), (.readonly, "readonly"), (.denyoom, "denyoom"), (.admin, "admin"), (.pubsub, "pubsub"),
         (.noscript, "noscript"), (.blocking, "blocking"), (.loading, "loading"), (.stale, "stale"),

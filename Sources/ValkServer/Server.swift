@@ -45,6 +45,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let hosted: [HostedCommands.Entry]
     let gate: ServerGate
     let stripes = KeyStripes()
+    let watches = WatchRegistry()
     /// By command index: MULTI does not queue it.
     let runsInsideMulti: [Bool]
     /// Told of commands slower than the setting, on the thread that ran them, with the time in nanoseconds. Set before

@@ -50,6 +50,11 @@ package enum KeyEncoding {
         return ByteView(base: memory, count: user.count &+ 5)
     }
 
+    /// Whether an encoded key is one of space 1: a key as users see it.
+    package static func isUserKey(_ encoded: ByteView) -> Bool {
+        encoded.count >= prefixBytes && encoded[4] == KeySpace.keys
+    }
+
     @inlinable
     package static func namespace(_ encoded: ByteView) -> UInt32 {
         UInt32(bigEndian: encoded.base.loadUnaligned(as: UInt32.self))

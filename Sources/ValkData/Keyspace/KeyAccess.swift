@@ -327,6 +327,29 @@ package final class KeyAccess {
         if state.pointee.database == database { state.pointee.namespace = namespace }
     }
 
+    /// Whether this transaction empties or swaps databases.
+    package var hasMoved: Bool { state.pointee.hasMoved }
+
+    /// Whether `namespace` is where `database` was before this transaction or at some time in it.
+    package func hasLived(_ database: Int, in namespace: UInt32) -> Bool {
+        if keyspace.namespace(database) == namespace { return true }
+        return hasMoved && moved.contains { $0.database == database && $0.namespace == namespace }
+    }
+
+    /// Whether this transaction moves `database` and `user` is a live key of where it was or of where it comes to be,
+    /// without regard to what the transaction writes itself.
+    package func moveConcerns(_ user: [UInt8], _ database: Int) throws(Interruption) -> Bool {
+        var namespaces = moved.filter { $0.database == database }.map(\.namespace)
+        if namespaces.isEmpty { return false }
+        namespaces.append(keyspace.namespace(database))
+        reader.batch = nil
+        defer { reader.batch = batch }
+        return try user.withViewTyped { view throws(Interruption) in
+            for namespace in namespaces where try look(view, in: namespace).entry != nil { return true }
+            return false
+        }
+    }
+
     /// Keys of the selected database, this transaction's own changes included. Never waits on a loop.
     package func keyCount() throws(Interruption) -> Int {
         let namespace = state.pointee.namespace
@@ -343,11 +366,7 @@ package final class KeyAccess {
     private func ownCount(_ namespace: UInt32) throws(Interruption) -> Int {
         var own = Set<[UInt8]>()
         batch.forEachKey { key in
-            if key.count >= KeyEncoding.prefixBytes && KeyEncoding.namespace(key) == namespace
-                && key[4] == KeySpace.keys
-            {
-                own.insert(key.array)
-            }
+            if KeyEncoding.isUserKey(key) && KeyEncoding.namespace(key) == namespace { own.insert(key.array) }
         }
         var difference = 0
         defer { reader.batch = batch }

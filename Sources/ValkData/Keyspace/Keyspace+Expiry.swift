@@ -230,7 +230,7 @@ extension KeyAccess {
 
 extension Array where Element == UInt8 {
     /// As `withView`, with typed throws.
-    func withViewTyped<R>(_ body: (ByteView) throws(Interruption) -> R) throws(Interruption) -> R {
+    package func withViewTyped<R>(_ body: (ByteView) throws(Interruption) -> R) throws(Interruption) -> R {
         var fault: Interruption?
         let result: R? = withUnsafeBytes { raw in
             do throws(Interruption) {

@@ -175,6 +175,8 @@ extension EventLoop {
         let s = connection.state
         if s.pointee.phase == .closed { return }
         connection.stopMonitoringOnClose()
+        // While a worker runs EXEC the transaction is its own; it goes with the connection.
+        if s.pointee.phase != .deferred { connection.discardTransaction() }
         s.pointee.phase = .closed
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }

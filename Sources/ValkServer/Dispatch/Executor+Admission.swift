@@ -58,7 +58,7 @@ extension Executor {
     }
 
     private func queue(_ connection: Connection, _ index: Int, _ arguments: ArgumentList) {
-        let transaction = connection.transaction ?? Transaction()
+        let transaction = connection.transaction ?? Transaction(server.watches)
         connection.transaction = transaction
         transaction.append(index, arguments)
         if !entries[index].flags.isDisjoint(with: [.write, .mayReplicate]) { transaction.hasWrites = true }

@@ -29,7 +29,7 @@ extension Executor {
             connection.discardTransaction()
             return ended(connection, arguments, position: 0)
         }
-        let transaction = connection.transaction ?? Transaction()
+        let transaction = connection.transaction ?? Transaction(server.watches)
         transaction.seal()
         let set = stripes(of: transaction)
         if mayBlock {
@@ -67,12 +67,10 @@ extension Executor {
         // Another writer may have come between the transaction's start and the stripes: read from here.
         context.start(now: server.clock.milliseconds())
         do throws(Interruption) {
-            if try isUntouched(transaction) {
+            if transaction.watchedKeysStand(at: context.now) {
                 ReplyWriter(out: out, version: s.pointee.version).array(transaction.count)
                 for i in 0..<transaction.count { try runOne(connection, s, transaction, i, out) }
-                if !context.keys.batch.isEmpty {
-                    position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
-                }
+                position = try commit()
             } else {
                 ReplyWriter(out: out, version: s.pointee.version).nullArray()
             }
@@ -93,28 +91,6 @@ extension Executor {
         s.pointee.flags.remove(.executing)
         connection.discardTransaction()
         return ended(connection, arguments, position: position)
-    }
-
-    /// Whether no watched key has changed since WATCH.
-    private func isUntouched(_ transaction: Transaction) throws(Interruption) -> Bool {
-        for watched in transaction.watched {
-            let now = try sequence(watched.database, ByteView(base: pinned(watched.key), count: watched.key.count))
-            if now != watched.sequence { return false }
-        }
-        return true
-    }
-
-    /// A copy of a watched key for as long as the transaction runs.
-    private func pinned(_ key: [UInt8]) -> UnsafeRawPointer {
-        let copy = context.keys.allocate(key.count)
-        key.withUnsafeBytes { if let base = $0.baseAddress { copy.copyMemory(from: base, byteCount: key.count) } }
-        return UnsafeRawPointer(copy)
-    }
-
-    /// The sequence number of a key's newest version; 0 when it is absent or expired.
-    func sequence(_ database: Int, _ key: ByteView) throws(Interruption) -> UInt64 {
-        context.keys.select(database)
-        return try context.keys.find(key)?.pointee.sequence ?? 0
     }
 
     private func runOne(

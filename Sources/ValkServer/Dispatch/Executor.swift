@@ -38,6 +38,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let entries: UnsafePointer<CommandEntry>
     let hosted: [HostedCommands.Entry]
     let stripes: KeyStripes
+    let watches: WatchRegistry
     let gate: ServerGate
     let counters: ThreadCounters
     let context: CommandContext
@@ -51,6 +52,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         entries = server.table.entries
         hosted = server.hosted
         stripes = server.stripes
+        watches = server.watches
         gate = server.gate
         counters = ThreadCounters(commandCount: server.table.count)
         let reader = StoreReader(server.store, mayBlock: mayBlock)
@@ -217,7 +219,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     ) -> Outcome {
         if index == execIndex { return runTransaction(connection, s, arguments, out) }
         let flags = entries[index].flags
-        guard flags.contains(.write) else { return perform(connection, s, index, arguments, out) }
+        guard !flags.isDisjoint(with: .takesStripes) else { return perform(connection, s, index, arguments, out) }
         // The common write: one key.
         if entries[index].firstKey == 1 && entries[index].lastKey == 1 && !flags.contains(.movableKeys) {
             let stripe = Stripes.index(of: arguments[1])
@@ -276,9 +278,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             } else {
                 try hosted[hostedID].run(connection, context)
             }
-            if !context.keys.batch.isEmpty {
-                position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
-            }
+            position = try commit()
             context.finished()
         } catch {
             out.pointee.truncate(before)
@@ -288,6 +288,24 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         }
         account(connection, index, arguments, &position)
         return .done(position: position)
+    }
+
+    /// Commits what the handlers wrote, with their stripes held, and tells who watches those keys. Returns the position
+    /// in the log, 0 when there was nothing to commit.
+    @inline(__always)
+    func commit() throws(Interruption) -> UInt64 {
+        if context.keys.batch.isEmpty { return 0 }
+        if !watches.isEmpty { return try commitWatched() }
+        return try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+    }
+
+    @inline(never)
+    private func commitWatched() throws(Interruption) -> UInt64 {
+        let moved = try watches.marks(movedBy: context.keys)
+        let position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+        for mark in moved { mark.touch() }
+        watches.touch(writtenBy: context.keys)
+        return position
     }
 
     /// Calls, time, effects, slow log, monitors.

@@ -3,9 +3,9 @@
 // Queued commands are kept as one run of argument bytes and offsets into it: queueing costs one copy of the bytes and
 // nothing per argument but 16 bytes. The pointers are made once, at EXEC.
 //
-// A watched key is remembered with the sequence number of its newest version, 0 when it was absent (or expired). EXEC
-// compares again while it holds the stripes: any difference means that somebody wrote. A key that was there and has
-// expired since counts as changed, one that was already gone does not.
+// A watched key is entered in the registry, where writers mark it, and remembered with the time at which it expires, 0
+// when it never does or was not there (or expired already). EXEC asks while it holds the stripes: a mark means that
+// somebody wrote. A key that has expired since counts as changed, one that was already gone does not.
 
 import ValkBase
 import ValkRESP
@@ -20,7 +20,7 @@ final class Transaction {
     struct Watched {
         var database: Int
         var key: [UInt8]
-        var sequence: UInt64
+        var expireAt: UInt64
     }
 
     private(set) var queued: [Queued] = []
@@ -28,10 +28,18 @@ final class Transaction {
     private var bytes = ByteBuffer()
     private var views: UnsafeMutablePointer<ByteView>?
     private(set) var watched: [Watched] = []
+    private let registry: WatchRegistry
+    /// Entered in the registry once for each watched key.
+    private let mark = WatchMark()
     /// Some queued command writes; some may need every key.
     var hasWrites = false
 
-    deinit { views?.deallocate() }
+    init(_ registry: WatchRegistry) { self.registry = registry }
+
+    deinit {
+        unwatchAll()
+        views?.deallocate()
+    }
 
     var count: Int { queued.count }
 
@@ -81,11 +89,24 @@ final class Transaction {
         return false
     }
 
-    func watch(_ database: Int, _ key: ByteView, sequence: UInt64) {
-        watched.append(Watched(database: database, key: key.array, sequence: sequence))
+    /// With the key's stripe held. `expireAt` is 0 for a key that does not expire or is not there.
+    func watch(_ database: Int, _ key: ByteView, expireAt: UInt64) {
+        let watch = Watched(database: database, key: key.array, expireAt: expireAt)
+        watched.append(watch)
+        registry.add(database, watch.key, mark)
     }
 
-    func unwatchAll() { watched.removeAll() }
+    /// Whether no watched key has changed since it was watched; with the stripes of all of them held. `now` in
+    /// milliseconds since 1970.
+    func watchedKeysStand(at now: UInt64) -> Bool {
+        !mark.isTouched && !watched.contains { $0.expireAt != 0 && $0.expireAt <= now }
+    }
+
+    func unwatchAll() {
+        for watch in watched { registry.remove(watch.key, mark) }
+        watched.removeAll()
+        mark.reset()
+    }
 }
 
 extension Connection {

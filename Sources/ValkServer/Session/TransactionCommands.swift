@@ -42,7 +42,7 @@ enum TransactionCommands {
             },
             hosted.add(
                 CommandSpec(
-                    "watch", arity: -2, flags: [.noscript, .loading, .stale, .fast, .allowBusy],
+                    "watch", arity: -2, flags: [.noscript, .loading, .stale, .fast, .allowBusy, .seesWholeWrites],
                     keys: [.at(1, [.ro], last: -1)], categories: [.fast, .transaction], since: "2.2.0",
                     group: "transactions", summary: "Makes the next EXEC depend on these keys staying as they are.",
                     complexity: "O(1) for every key.",
@@ -66,12 +66,12 @@ enum TransactionCommands {
 
     /// Looks all keys up before it remembers any: an attempt that cannot finish leaves nothing behind.
     private static func watch(_ connection: Connection, _ context: CommandContext) throws(Interruption) {
-        let transaction = connection.transaction ?? Transaction()
+        let transaction = connection.transaction ?? Transaction(connection.server.watches)
         let database = connection.database
         for attempt in 0..<2 {
             for i in 1..<context.args.count where !transaction.isWatching(database, context.args[i]) {
-                let sequence = try context.keys.find(context.args[i])?.pointee.sequence ?? 0
-                if attempt == 1 { transaction.watch(database, context.args[i], sequence: sequence) }
+                let expireAt = try context.keys.find(context.args[i])?.pointee.expireAt ?? 0
+                if attempt == 1 { transaction.watch(database, context.args[i], expireAt: expireAt) }
             }
         }
         connection.transaction = transaction

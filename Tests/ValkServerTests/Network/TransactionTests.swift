@@ -79,6 +79,37 @@ import ValkBase
         #expect(try client.ask("EXEC") == "*nil")
     }
 
+    @Test func aKeyThatCameAndWentGuardsExec() throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        let other = try server.connect()
+        for change in [["DEL", "a"], ["FLUSHALL"]] {
+            #expect(try client.ask("WATCH", "a", "b", "a") == "+OK")
+            #expect(try other.ask("SET", "a", "1") == "+OK")
+            try other.send(TestClient.encode(change.map { Array($0.utf8) }))
+            _ = try other.reply()
+            #expect(try client.ask("MULTI") == "+OK")
+            #expect(try client.ask("EXEC") == "*nil")
+        }
+        #expect(server.server.watches.isEmpty)
+    }
+
+    @Test func nobodyWatchesOnceTheWatcherHasGone() throws {
+        let server = try TestServer(loops: 2)
+        var client: TestClient? = try server.connect()
+        let other = try server.connect()
+        #expect(try client?.ask("WATCH", "a", "b") == "+OK")
+        #expect(!server.server.watches.isEmpty)
+        #expect(try client?.ask("UNWATCH") == "+OK")
+        #expect(server.server.watches.isEmpty)
+        #expect(try client?.ask("WATCH", "a", "b") == "+OK")
+        #expect(try client?.ask("QUIT") == "+OK")
+        #expect(client?.isClosed() == true)
+        client = nil
+        #expect(try other.ask("SET", "a", "1") == "+OK")
+        #expect(server.server.watches.isEmpty)
+    }
+
     @Test func watchedKeysThatExpireGuardExecButStaleOnesDoNot() throws {
         let clock = ManualClock()
         let server = try TestServer(clock: clock)
