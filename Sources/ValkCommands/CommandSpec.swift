@@ -41,6 +41,8 @@ package struct CommandFlags: OptionSet, Sendable, Hashable {
 
     /// Not shown: no write, but it must come before or after a whole write of its keys (WATCH).
     @inlinable package static var seesWholeWrites: CommandFlags { CommandFlags(rawValue: 1 << 22) }
+    /// Not shown: off the loops it may wait long for the store's own work (a flush), on the thread kept for that.
+    @inlinable package static var lengthy: CommandFlags { CommandFlags(rawValue: 1 << 23) }
     /// Runs while it holds the stripes of its keys.
     @inlinable package static var takesStripes: CommandFlags { [.write, .seesWholeWrites] }
 

@@ -140,6 +140,12 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         self.listeners.removeAll()
     }
 
+    /// Whose context this is.
+    func executor(of context: CommandContext) -> Executor? {
+        loops.lazy.map(\.executor).first { $0.context === context }
+            ?? workers.executors.first { $0.context === context }
+    }
+
     /// Runs `body` on a loop and waits for it. Not on a loop.
     func onLoop<R: Sendable>(_ index: Int, _ body: @escaping @Sendable (EventLoop) -> R) -> R {
         let box = Handover<R>()

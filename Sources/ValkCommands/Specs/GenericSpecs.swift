@@ -149,7 +149,7 @@ extension CommandSpecs {
 
     private static var dbsize: CommandSpec {
         CommandSpec(
-            "dbsize", arity: 1, flags: [.readonly, .fast],
+            "dbsize", arity: 1, flags: [.readonly, .fast, .lengthy],
             categories: [.keyspace, .read, .fast], since: "1.0.0", group: "server",
             summary: "Counts the keys of the selected database.",
             complexity: "O(1), or O(N) once after N writes that did not look at their keys",

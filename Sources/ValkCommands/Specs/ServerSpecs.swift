@@ -25,7 +25,7 @@ extension CommandSpecs {
 
     private static var info: CommandSpec {
         CommandSpec(
-            "info", arity: -1, flags: [.loading, .stale],
+            "info", arity: -1, flags: [.loading, .stale, .lengthy],
             categories: [.slow, .dangerous], since: "1.0.0", group: "server",
             summary: "Reports the state and the counters of the server.", complexity: "O(1)",
             arguments: [
@@ -262,7 +262,7 @@ extension CommandSpecs {
 
     private static var save: CommandSpec {
         CommandSpec(
-            "save", arity: 1, flags: [.admin, .noscript, .noAsyncLoading, .noMulti],
+            "save", arity: 1, flags: [.admin, .noscript, .noAsyncLoading, .noMulti, .lengthy],
             categories: [.admin, .slow, .dangerous], since: "1.0.0", group: "server",
             summary: "Makes everything durable and waits for it.", complexity: "O(N), N bytes not yet synced")
     }
@@ -287,7 +287,7 @@ extension CommandSpecs {
 
     private static var debug: CommandSpec {
         CommandSpec(
-            "debug", arity: -2, flags: [.admin, .noscript, .loading, .stale, .protected],
+            "debug", arity: -2, flags: [.admin, .noscript, .loading, .stale, .protected, .lengthy],
             categories: [.admin, .slow, .dangerous], since: "1.0.0", group: "server",
             summary: "Groups the commands for tests and fault finding.", complexity: "Depends on the subcommand",
             docFlags: ["syscmd"])

@@ -18,9 +18,7 @@ extension Administration {
             switch (args[1].string.lowercased(), args.count) {
             case ("help", 2): context.writeHelp("DEBUG", debugHelp)
             case ("sleep", 3):
-                // Holds up this client only: nobody else waits for a worker that sleeps.
-                try context.needsWorker()
-                Administration.sleep(seconds: strtod(args[2].string, nil))
+                sleep(seconds: strtod(args[2].string, nil), connection, context)
                 context.reply.ok()
             case ("jmap", 2): context.reply.ok()
             case ("object", 3...): try describe(args[2], context)
@@ -46,13 +44,12 @@ extension Administration {
         }
     }
 
-    private static func sleep(seconds: Double) {
+    /// Holds up this client only, and no thread: its reply waits for a timer. It counts as having run for so long.
+    private func sleep(seconds: Double, _ connection: Connection, _ context: CommandContext) {
         guard seconds > 0, seconds.isFinite else { return }
-        let bounded = min(seconds, 3600)
-        var left = timespec(
-            tv_sec: Int(bounded), tv_nsec: Int((bounded - bounded.rounded(.down)) * 1_000_000_000))
-        var asked = left
-        while nanosleep(&asked, &left) != 0 && errno == EINTR { asked = left }
+        let nanoseconds = UInt64(min(seconds, 86_400) * 1e9)
+        connection.sleep(nanoseconds: nanoseconds)
+        connection.server.executor(of: context)?.backdate(nanoseconds: nanoseconds)
     }
 
     private func describe(_ key: ByteView, _ context: CommandContext) throws(Interruption) {

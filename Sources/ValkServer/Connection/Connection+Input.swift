@@ -208,7 +208,7 @@ extension EventLoop {
                 s.pointee.turnPosition = position
                 if position > hot.pointee.turnPosition { hot.pointee.turnPosition = position }
             }
-            if s.pointee.flags.contains(.closeAfterReply) { s.pointee.phase = .closing }
+            if !s.pointee.flags.isDisjoint(with: .breaksOff) { breakOff(connection) }
         case .deferred:
             s.pointee.phase = .deferred
         case .paused:
@@ -264,12 +264,8 @@ extension EventLoop {
             hot.pointee.turnPosition = max(hot.pointee.turnPosition, position)
         }
         s.pointee.lastActivity = hot.pointee.now
-        if s.pointee.flags.contains(.closeAfterReply) {
-            s.pointee.phase = .closing
-            s.pointee.input.release()
-            return
-        }
         dropCommand(s)
+        if !s.pointee.flags.isDisjoint(with: .breaksOff) { return breakOff(connection) }
         if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
             s.pointee.phase = .outputBlocked
             return
@@ -294,7 +290,50 @@ extension EventLoop {
             goOn(connection)
         case .deferred:
             server.workers.submit(connection)
+        case .sleeping: dropCommand(s)
         default: break
+        }
+    }
+
+    // MARK: Breaking off
+
+    /// The command that ran ends the connection, or puts it to sleep.
+    @inline(never)
+    private func breakOff(_ connection: Connection) {
+        let s = connection.state
+        guard s.pointee.flags.contains(.sleeps) else {
+            s.pointee.phase = .closing
+            return
+        }
+        s.pointee.flags.remove(.sleeps)
+        s.pointee.phase = .sleeping
+        if connection.sleepEvent == nil {
+            connection.sleepEvent = event_new(
+                base, -1, 0,
+                { _, _, context in
+                    guard let context else { return }
+                    Unmanaged<Connection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.loop.wake($0) }
+                }, Unmanaged.passUnretained(connection).toOpaque())
+        }
+        let microseconds = Int(connection.sleepNanoseconds / 1000)
+        var time = timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000)
+        event_add(connection.sleepEvent, &time)
+    }
+
+    /// A sleeping connection's time has come: the reply leaves and what came behind it is executed.
+    private func wake(_ connection: Connection) {
+        let s = connection.state
+        guard s.pointee.phase == .sleeping else { return }
+        openTurn()
+        s.pointee.lastActivity = hot.pointee.now
+        touch(connection, s)
+        if s.pointee.flags.contains(.closeAfterReply) {
+            s.pointee.phase = .closing
+        } else if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
+            s.pointee.phase = .outputBlocked
+        } else {
+            s.pointee.phase = .open
+            goOn(connection)
         }
     }
 

@@ -30,7 +30,7 @@ extension EventLoop {
     /// turn that has run commands of the connection it does nothing: the turn's end does it, after the log.
     func flushOutput(_ connection: Connection) {
         let s = connection.state
-        if s.pointee.loopFlags.contains(.touched) { return }
+        if s.pointee.loopFlags.contains(.touched) || s.pointee.phase == .sleeping { return }
         guard let output = s.pointee.output else {
             if s.pointee.phase == .closing { close(connection) }
             return
@@ -180,8 +180,10 @@ extension EventLoop {
         s.pointee.phase = .closed
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }
+        if let event = connection.sleepEvent { event_free(event) }
         connection.readEvent = nil
         connection.writeEvent = nil
+        connection.sleepEvent = nil
         Socket.close(s.pointee.descriptor)
         s.pointee.descriptor = -1
         if let output = s.pointee.output {

@@ -15,6 +15,8 @@ enum ConnectionPhase: UInt8 {
     case paused
     /// Too much unread output; goes on when it has drained.
     case outputBlocked
+    /// The last reply has its time (DEBUG SLEEP): until then nothing is executed and nothing leaves.
+    case sleeping
     /// Nothing more is executed; the socket closes when the output has left.
     case closing
     /// The socket is gone.
@@ -56,6 +58,11 @@ struct ConnectionFlags: OptionSet {
     /// The connection runs EXEC: queued commands do not queue again.
     static let executing = ConnectionFlags(rawValue: 1 << 13)
 
+    /// The command that ran wants its reply to be held back.
+    static let sleeps = ConnectionFlags(rawValue: 1 << 14)
+
+    /// After a command: the connection does not simply go on.
+    static let breaksOff: ConnectionFlags = [.closeAfterReply, .sleeps]
     /// Any of these sends a command through the careful checks.
     static let needsCare: ConnectionFlags = [.multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply]
 }

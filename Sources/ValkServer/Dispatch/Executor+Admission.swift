@@ -62,6 +62,7 @@ extension Executor {
         connection.transaction = transaction
         transaction.append(index, arguments)
         if !entries[index].flags.isDisjoint(with: [.write, .mayReplicate]) { transaction.hasWrites = true }
+        if entries[index].flags.contains(.lengthy) { transaction.isLengthy = true }
     }
 
     // MARK: Refusals

@@ -83,6 +83,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
     }
 
+    /// Lets the running command count as begun so much earlier: its reply is held back for that long.
+    func backdate(nanoseconds: UInt64) { hot.pointee.stamp &-= nanoseconds }
+
     /// Wall-clock milliseconds for the command that starts now.
     @inline(__always)
     private var wallNow: UInt64 {

@@ -2,8 +2,9 @@
 // again here from the start, while its connection executes nothing else; the result goes back through the loop's
 // mailbox.
 //
-// The queue is bounded by the number of connections (each has at most one command waiting) plus the few tasks of the
-// server itself.
+// Commands that may wait long for the store's own work (a flush under way: DBSIZE after blind writes, SAVE) share one
+// thread of their own, so that however many there are the other threads stay free. A queue is bounded by the number of
+// connections (each has at most one command waiting) plus the few tasks of the server itself.
 
 import ValkBase
 import ValkCommands
@@ -11,45 +12,56 @@ import ValkData
 import ValkEngine
 import ValkRESP
 
-package final class WorkerPool: @unchecked Sendable {  // The queue is under the lock.
+package final class WorkerPool: @unchecked Sendable {  // The queues are under the lock.
     private enum Job {
         case command(Connection)
         case task(@Sendable (Executor) -> Void)
+    }
+
+    /// Jobs for some of the threads.
+    private final class Lane: @unchecked Sendable {  // Under the pool's lock.
+        let wake = Condition()
+        var queue: [Job] = []
+        /// First job not yet taken.
+        var head = 0
     }
 
     /// How often an idle worker looks whether the store has moved on.
     private static let restNanoseconds: UInt64 = 500_000_000
 
     private let lock = Lock()
-    private let wake = Condition()
-    private var queue: [Job] = []
-    /// First job not yet taken.
-    private var head = 0
+    private let common = Lane()
+    private let lengthy = Lane()
     private var isStopping = false
     private var runningThreads = 0
     private let ended = Condition()
     private var threads: [PThread] = []
+    /// One for each thread; the last is that of the lengthy commands.
     let executors: [Executor]
 
+    /// `count` threads for common commands, and one more.
     init(server: Server, count: Int) {
-        executors = (0..<count).map { _ in Executor(server: server, mayBlock: true) }
+        executors = (0...count).map { _ in Executor(server: server, mayBlock: true) }
     }
 
     func start() {
         lock.withLock { runningThreads = executors.count }
         for (i, executor) in executors.enumerated() {
+            let isLast = i == executors.count - 1
+            let lane = isLast ? lengthy : common
             // Glob matching and LCS recurse little; one MiB is ample.
-            threads.append(PThread(name: "valk-worker-\(i)") { [self] in run(executor) })
+            let name = isLast ? "valk-worker-long" : "valk-worker-\(i)"
+            threads.append(PThread(name: name) { [self] in run(executor, lane) })
         }
     }
 
     /// Finishes what is queued, then ends the threads, until `deadline` (monotonic nanoseconds). Returns false when a
-    /// command is still running then (a long DEBUG SLEEP): its thread is left to the end of the process, or to another
-    /// call.
+    /// command is still running then: its thread is left to the end of the process, or to another call.
     func stop(by deadline: UInt64) -> Bool {
         lock.lock()
         isStopping = true
-        wake.broadcast()
+        common.wake.broadcast()
+        lengthy.wake.broadcast()
         var isInTime = true
         while runningThreads > 0 && isInTime { isInTime = ended.wait(lock, until: deadline) }
         let isDone = runningThreads == 0
@@ -62,18 +74,20 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
 
     /// Runs the command whose arguments the connection's parser holds. Its phase is `.deferred` until the loop hears of
     /// the end.
-    func submit(_ connection: Connection) { add(.command(connection)) }
-
-    /// Runs `body` on a worker; it may wait.
-    func submit(_ body: @escaping @Sendable (Executor) -> Void) { add(.task(body)) }
-
-    private func add(_ job: Job) {
-        lock.withLock { queue.append(job) }
-        wake.signal()
+    func submit(_ connection: Connection) {
+        add(.command(connection), to: connection.waitsLong ? lengthy : common)
     }
 
-    private func run(_ executor: Executor) {
-        while let job = next(executor.context.keys.reader) {
+    /// Runs `body` on a worker; it may wait.
+    func submit(_ body: @escaping @Sendable (Executor) -> Void) { add(.task(body), to: common) }
+
+    private func add(_ job: Job, to lane: Lane) {
+        lock.withLock { lane.queue.append(job) }
+        lane.wake.signal()
+    }
+
+    private func run(_ executor: Executor, _ lane: Lane) {
+        while let job = next(in: lane, executor.context.keys.reader) {
             switch job {
             case .command(let connection):
                 executor.runDeferred(connection)
@@ -87,26 +101,35 @@ package final class WorkerPool: @unchecked Sendable {  // The queue is under the
 
     /// The next job, nil at the end. While there is none the thread keeps up with the store, so that an idle worker
     /// does not keep old tables and files alive.
-    private func next(_ reader: StoreReader) -> Job? {
+    private func next(in lane: Lane, _ reader: StoreReader) -> Job? {
         lock.lock()
         defer { lock.unlock() }
-        while head == queue.count {
+        while lane.head == lane.queue.count {
             if isStopping { return nil }
-            if !wake.wait(lock, until: Monotonic.nanoseconds() + Self.restNanoseconds) {
+            if !lane.wake.wait(lock, until: Monotonic.nanoseconds() + Self.restNanoseconds) {
                 lock.unlock()
                 reader.rest()
                 lock.lock()
             }
         }
-        let job = queue[head]
-        head += 1
-        if head == queue.count {
-            queue.removeAll(keepingCapacity: true)
-            head = 0
-        } else if head > 1024 {
-            queue.removeFirst(head)
-            head = 0
+        let job = lane.queue[lane.head]
+        lane.head += 1
+        if lane.head == lane.queue.count {
+            lane.queue.removeAll(keepingCapacity: true)
+            lane.head = 0
+        } else if lane.head > 1024 {
+            lane.queue.removeFirst(lane.head)
+            lane.head = 0
         }
         return job
+    }
+}
+
+extension Connection {
+    /// The waiting command, or one that EXEC is to run, may wait long for the store's own work.
+    fileprivate var waitsLong: Bool {
+        let index = Int(state.pointee.waitingCommand)
+        if server.table.entries[index].flags.contains(.lengthy) { return true }
+        return inTransaction && transaction?.isLengthy == true
     }
 }

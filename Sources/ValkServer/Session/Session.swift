@@ -29,6 +29,14 @@ extension Connection {
     /// Closes the connection once the replies so far (the running command's included) have left.
     package func closeAfterReply() { set(.closeAfterReply, true) }
 
+    /// Holds the running command's reply back for so long, and all that the client has sent behind it. Within EXEC the
+    /// times of several commands add up.
+    package func sleep(nanoseconds: UInt64) {
+        let before = state.pointee.flags.contains(.sleeps) ? sleepNanoseconds : 0
+        sleepNanoseconds = before + nanoseconds
+        set(.sleeps, true)
+    }
+
     package var isUnixSocket: Bool { state.pointee.flags.contains(.unixSocket) }
     /// From this machine: loopback address or Unix socket.
     package var isLocal: Bool { !state.pointee.flags.isDisjoint(with: [.unixSocket, .loopback]) }

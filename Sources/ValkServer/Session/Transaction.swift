@@ -33,6 +33,8 @@ final class Transaction {
     private let mark = WatchMark()
     /// Some queued command writes; some may need every key.
     var hasWrites = false
+    /// Some queued command may wait long for the store's own work.
+    var isLengthy = false
 
     init(_ registry: WatchRegistry) { self.registry = registry }
 
@@ -80,6 +82,7 @@ final class Transaction {
         views?.deallocate()
         views = nil
         hasWrites = false
+        isLengthy = false
     }
 
     func isWatching(_ database: Int, _ key: ByteView) -> Bool {

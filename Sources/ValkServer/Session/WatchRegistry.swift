@@ -1,9 +1,9 @@
 // Who watches which key (WATCH), so that whoever changes a key can tell them.
 //
-// A watch is entered while its client holds the key's stripe; a writer looks here after its commit, while it still holds
-// the stripes of the keys it wrote. So a writer either came before the watch, and the watcher sees what it wrote, or it
-// sees the watch and marks it. The hand-over of the stripe also makes `isEmpty` and the marks visible: with nobody
-// watching, a write costs one plain load.
+// A watch is entered while its client holds the key's stripe; a writer looks here after its commit, while it still
+// holds the stripes of the keys it wrote. So a writer either came before the watch, and the watcher sees what it wrote,
+// or it sees the watch and marks it. The hand-over of the stripe also makes `isEmpty` and the marks visible: with
+// nobody watching, a write costs one plain load.
 //
 // What counts as a change is what a batch writes to the key itself, and a whole database that is emptied or swapped
 // while the key is in it before or afterwards. Removing a key whose time has come is none: the watcher remembers that
