@@ -77,8 +77,15 @@ package enum LogFormat {
         hexadecimal(UInt64(segment), digits: 16) + "-\(generation).vseg"
     }
 
-    /// A dead segment that waits for its next life.
-    static func spareName(_ segment: UInt32) -> String { hexadecimal(UInt64(segment), digits: 16) + ".vspare" }
+    /// A dead segment that waits for its next life. Spares are numbered for themselves.
+    static func spareName(_ number: UInt64) -> String { hexadecimal(number, digits: 16) + ".vspare" }
+
+    static func parseSpareName(_ name: String) -> UInt64? {
+        guard name.hasSuffix(".vspare"), let number = UInt64(name.dropLast(7), radix: 16), number < .max,
+            spareName(number) == name
+        else { return nil }
+        return number
+    }
 
     /// A segment that is being made.
     static func unfinishedName(_ segment: UInt32) -> String { hexadecimal(UInt64(segment), digits: 16) + ".vtmp" }

@@ -4,6 +4,9 @@
 // name always has a valid header. A dead segment's file keeps its blocks: renamed to `.vspare`, later given a new
 // header and number. Its old frames name another page id and are never mistaken for new ones.
 //
+// Spares have numbers of their own. A segment's would not do: one that was made ahead and never used comes back, and
+// after the next start its number is given out again, so that two files could claim one spare's name.
+//
 // Why recycle: appending into blocks that were written before needs no change of extents or size at each sync.
 //
 // Calls may come from any thread, one `make` at a time.
@@ -12,7 +15,7 @@ import Glibc
 import ValkBase
 import ValkDisk
 
-final class SegmentSupply: @unchecked Sendable {  // `spares` is guarded by `lock`.
+final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock`.
     private let disk: any Disk
     private let directory: String
     private let storeId: StoreId
@@ -20,6 +23,8 @@ final class SegmentSupply: @unchecked Sendable {  // `spares` is guarded by `loc
     private let clock: any WallClock
     private let lock = Lock()
     private var spares: [String] = []
+    /// Above the number of every spare that there is or was.
+    private var nextSpare: UInt64 = 1
 
     /// Unused reserved space at a segment's end that is worth giving back.
     static let trimmedBytesMin = 1 << 20
@@ -51,7 +56,9 @@ final class SegmentSupply: @unchecked Sendable {  // `spares` is guarded by `loc
         }
         for name in try disk.list(directory) {
             if name.hasSuffix(".vtmp") { try disk.remove(path(name)) }
-            if name.hasSuffix(".vspare") { try keep(name) }
+            guard let number = LogFormat.parseSpareName(name) else { continue }
+            lock.withLock { nextSpare = max(nextSpare, number + 1) }
+            try keep(name)
         }
         // Removed, not kept: under the same number again, frames left in them could seem to continue new ones.
         for segment in resume.discarded {
@@ -66,6 +73,7 @@ final class SegmentSupply: @unchecked Sendable {  // `spares` is guarded by `loc
         let spare = capacity <= options.segmentBytes ? takeSpare() : nil
         let unfinished = path(spare ?? LogFormat.unfinishedName(number))
         let file = try disk.open(unfinished, spare == nil ? [.readWrite, .create, .truncate] : .readWrite)
+        var isNamed = false
         do {
             let size = try file.size()
             if size < capacity { try reserveBlocks(file, size..<capacity) }
@@ -73,13 +81,14 @@ final class SegmentSupply: @unchecked Sendable {  // `spares` is guarded by `loc
             try writeHeader(file, number)
             try file.sync()
             try disk.rename(unfinished, to: final)
+            isNamed = true
             try disk.syncDirectory(directory)
         } catch {
             file.close()
-            if let spare {
+            if let spare, !isNamed {
                 lock.withLock { spares.append(spare) }
             } else {
-                try? disk.remove(unfinished)  // If even that fails, the next start does it.
+                try? disk.remove(isNamed ? final : unfinished)  // If even that fails, the next start does it.
             }
             throw error
         }
@@ -101,12 +110,16 @@ final class SegmentSupply: @unchecked Sendable {  // `spares` is guarded by `loc
     func recycle(_ number: UInt32, generation: UInt32) throws(DiskError) -> Fate {
         let old = path(LogFormat.segmentName(number, generation: generation))
         guard try disk.exists(old) else { return .removed }
-        let isWanted = lock.withLock { spares.count < options.spareSegmentsMax }
-        guard isWanted else {
+        let spare = lock.withLock { () -> UInt64? in
+            guard spares.count < options.spareSegmentsMax else { return nil }
+            defer { nextSpare += 1 }
+            return nextSpare
+        }
+        guard let spare else {
             try disk.remove(old)
             return .removed
         }
-        let name = LogFormat.spareName(number)
+        let name = LogFormat.spareName(spare)
         try disk.rename(old, to: path(name))
         // Before the header changes: no name of a segment may ever lead to another segment's header.
         try disk.syncDirectory(directory)
