@@ -181,6 +181,16 @@ import ValkTestSupport
         }
     }
 
+    /// Crash tests count operations in one run and crash at each in others.
+    @Test func aListingHasTheSameOrderOnEveryDisk() throws {
+        let listings = try (0..<8).map { _ in
+            let disk = SimulatedDisk()
+            for i in 0..<12 { _ = try disk.open("/file\(i)", [.readWrite, .create]) }
+            return try disk.list("/")
+        }
+        #expect(listings.allSatisfy { $0 == listings[0] })
+    }
+
     @Test func afterTheCrashEverythingFails() throws {
         let (disk, file) = try makeDisk()
         let count = disk.operationCount

@@ -163,7 +163,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
     package func list(_ directory: String) throws(DiskError) -> [String] {
         try guardian.withLock { () throws(DiskError) in
             try alive("list", directory)
-            return Array(try self.directory(directory, "list").entries.keys)
+            // Always the same order, so that a script repeats itself, but not one to rely upon.
+            return try self.directory(directory, "list").entries.keys.sorted(by: >)
         }
     }
 
