@@ -60,8 +60,11 @@ import ValkTestSupport
         var ends: [Int32] = [0, 0]
         var ready: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0 && pipe(&ready) == 0)
-        let script =
-            "exec 9>>\(path); flock -n 9 || exit 1; echo $$ >\(path); echo ok >&\(ready[1]); read line <&\(ends[0])"
+        // Bash picks a descriptor for the lock that nothing has, the pipes' ends least of all.
+        let script = """
+            exec {held}>>\(path); flock -n $held || exit 1
+            echo $$ >\(path); echo ok >&\(ready[1]); read line <&\(ends[0])
+            """
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("bash"), strdup("-c"), strdup(script), nil]
         defer { for argument in arguments { free(argument) } }
         var actions = posix_spawn_file_actions_t()
