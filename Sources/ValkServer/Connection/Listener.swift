@@ -194,10 +194,17 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
         Socket.close(accepted)
     }
 
+    /// Redis' words to the letter: there are tools that look for them.
     private static let protectedModeText: StaticString = """
-        -DENIED Valk is running in protected mode because protected mode is enabled and no password is set for the \
-        default user. In this mode only clients on the same machine are served. To serve others: set a password \
-        (requirepass), or turn the mode off with CONFIG SET protected-mode no from a local client, or with \
-        protected-mode no in the configuration file or on the command line.\r\n
+        -DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the \
+        default user. In this mode connections are only accepted from the loopback interface. If you want to connect \
+        from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode \
+        sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the \
+        same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do \
+        so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode \
+        by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting \
+        the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' \
+        option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above \
+        things in order for the server to start accepting connections from the outside.\r\n
         """
 }
