@@ -36,6 +36,10 @@ package struct ServerLifecycle {
             say(2, error.message + "\n")
             return ExitStatus.failure
         }
+        if let problem = config.misplacedFile {
+            say(2, "\n*** FATAL CONFIG ERROR (Valk \(ServerVersion.valk)) ***\n\(problem)\n")
+            return ExitStatus.failure
+        }
         return ServerLifecycle(config).run()
     }
 

@@ -47,17 +47,27 @@ package struct StoreFolder {
         logDirectory + "/" + LogFormat.segmentName(segment.number, generation: segment.generation)
     }
 
+    /// Whether a store keeps, or may come to keep, something under this name in its directory.
+    package static func isTaken(_ name: String) -> Bool {
+        switch name {
+        case "LOCK", "CURRENT", "CURRENT.tmp", "tables", "log": true
+        default: manifestNumber(name) != nil
+        }
+    }
+
+    private static func manifestNumber(_ name: String) -> UInt64? {
+        guard let number = ManifestFormat.number(of: name), ManifestFormat.name(number) == name else { return nil }
+        return number
+    }
+
     private mutating func noteTop(_ name: String) {
         let path = directory + "/" + name
-        switch name {
-        case "LOCK", "CURRENT", "tables", "log": return
-        case "CURRENT.tmp": unfinished.append(path)
-        default:
-            if let number = ManifestFormat.number(of: name), ManifestFormat.name(number) == name {
-                manifests.append(number)
-            } else {
-                strangers.append(path)
-            }
+        if let number = StoreFolder.manifestNumber(name) {
+            manifests.append(number)
+        } else if name == "CURRENT.tmp" {
+            unfinished.append(path)
+        } else if !StoreFolder.isTaken(name) {
+            strangers.append(path)
         }
     }
 

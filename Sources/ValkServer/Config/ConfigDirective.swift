@@ -49,7 +49,7 @@ package enum ConfigMutability: Sendable {
 package enum ConfigMeaning: Sendable, Equatable {
     /// The server acts on it.
     case acts
-    /// Known from Redis, kept and answered, without effect here; the text says why.
+    /// Kept and answered, without effect; the text says why. Mostly known from Redis.
     case ignored(IgnoredReason)
     /// Known from Redis, but a value other than the default would promise what Valk cannot do: the start is refused.
     case refused(String)
@@ -65,6 +65,7 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case accessLists = "Valk has no access control lists yet"
     case encodings = "Valk keeps collections on disk, not in Redis' compact encodings"
     case eviction = "Valk keeps data on disk and evicts nothing"
+    case space = "Valk does not steer the space it takes on disk by a number yet"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"
     case process = "Valk leaves this to the system"
     case scripts = "Valk runs no scripts yet"

@@ -102,7 +102,7 @@ package enum ConfigSchema {
                 "segment-size", .memory(sizeMin...1 << 30), "64mb", .fixed, unit: "bytes",
                 help: "Size of one file of the value log."),
             ConfigDirective(
-                "space-target", .real(1.1...2.0), "1.3", .fixed, unit: "ratio",
+                "space-target", .real(1.1...2.0), "1.3", .fixed, .ignored(.space), unit: "ratio",
                 help: "Bytes on disk that are aimed at, as a multiple of the live bytes."),
             ConfigDirective(
                 "background-threads", .integer(1...64), "1", .fixed, unit: "threads",
@@ -118,7 +118,7 @@ package enum ConfigSchema {
             ConfigDirective("daemonize", .bool, "no", .atStart, help: "Leave the terminal and run in the background."),
             ConfigDirective(
                 "pidfile", .text, "", .atStart,
-                help: "File that holds the process id while the server runs; empty for none (/var/run/redis.pid when "
+                help: "File that holds the process id while the server runs; empty for none (/var/run/valk.pid when "
                     + "daemonized)."),
             ConfigDirective(
                 "logfile", .text, "", .atStart, help: "File to append the server's log to; empty for standard output."),
@@ -160,16 +160,6 @@ package enum ConfigSchema {
             ConfigDirective(
                 "appendonly", .bool, "yes",
                 help: "Kept for Redis' files; the log is always on, whatever is said here."),
-            ConfigDirective(
-                "maxmemory", .memory(upToLong), "0", unit: "bytes",
-                help: "Kept for Redis' files; data lives on disk, nothing is refused or evicted for it. The budget is "
-                    + "memory."),
-            ConfigDirective(
-                "maxmemory-policy",
-                .choice([
-                    "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu",
-                    "allkeys-random", "noeviction",
-                ]), "noeviction", help: "Kept for Redis' files; nothing is evicted, data lives on disk."),
         ]
     }
 }

@@ -127,6 +127,15 @@ extension ConfigSchema {
             memory("hll-sparse-max-bytes", upToLong, "3000", .encodings),
             memory("stream-node-max-bytes", upToLong, "4096", .encodings),
             int("stream-node-max-entries", upToLong, "100", .encodings),
+            ConfigDirective(
+                "maxmemory", .memory(upToLong), "0", .live, .ignored(.eviction), unit: "bytes",
+                help: "Nothing is refused or evicted for it; the budget is memory."),
+            choice(
+                "maxmemory-policy",
+                [
+                    "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu",
+                    "allkeys-random", "noeviction",
+                ], "noeviction", .eviction),
             int("maxmemory-samples", 1...64, "5", .eviction),
             int("maxmemory-eviction-tenacity", 0...100, "10", .eviction),
             ConfigDirective("maxmemory-clients", .memoryOrPercent, "0", .live, .ignored(.eviction), unit: "bytes"),

@@ -88,7 +88,7 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     package var ignoredWarning: String? {
         let names = lock.withLock { ignoredNames }
         if names.isEmpty { return nil }
-        return "\(names.count) directives of Redis have no effect in Valk and are only remembered: "
+        return "\(names.count) of the settings given have no effect in Valk and are only remembered: "
             + names.joined(separator: ", ")
     }
 

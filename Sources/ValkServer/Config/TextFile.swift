@@ -111,6 +111,12 @@ package enum TextFile {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// What is behind the last slash.
+    package static func name(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return path }
+        return String(path[path.index(after: slash)...])
+    }
+
     /// The files that a shell pattern names, in order; the pattern itself when it is no pattern, so that a missing
     /// file is noticed.
     package static func matching(_ pattern: String) -> [String] {

@@ -79,7 +79,28 @@ import ValkBase
         #expect(store.integer("busy-reply-threshold") == 77)
         #expect(store.integer("unixsocketperm") == 0o700)
         #expect(store.real("space-target") == 1.5)
-        #expect(store.ignoredWarning?.contains("busy-reply-threshold") == true)
+        #expect(
+            store.ignoredWarning
+                == "3 of the settings given have no effect in Valk and are only remembered: "
+                + "maxmemory, busy-reply-threshold, space-target")
+        #expect(try loaded("port 7000\nappendfsync no").ignoredWarning == nil)
+        // Remembered all the same.
+        let pattern = Array("*m*y*".utf8)
+        let found = pattern.withView { store.matching([$0]) }.first { $0.name == "maxmemory" }
+        #expect(found.map { String(decoding: $0.value, as: UTF8.self) } == "1073741824")
+    }
+
+    @Test func filesStayOutOfTheStoresPlaces() throws {
+        let here = TextFile.currentDirectory()
+        for place in ["log", "./log", "tables/x.log", "CURRENT", "MANIFEST-12", "\(here)/LOCK", "\(here)/log/a/b"] {
+            for name in ["logfile", "pidfile", "unixsocket"] {
+                let problem = try loaded("\(name) \(place)").misplacedFile
+                #expect(problem?.hasPrefix("\(name) '\(place)' cannot be used") == true, "\(place)")
+            }
+        }
+        for place in ["valk.log", "logs/a", "log.txt", "MANIFEST-x", "/tmp/log", "\"\"", "\(here)/sub/log"] {
+            #expect(try loaded("logfile \(place)").misplacedFile == nil, "\(place)")
+        }
     }
 
     @Test func commandLineWinsOverTheFile() throws {
