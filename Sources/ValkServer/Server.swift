@@ -62,6 +62,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     private var expiryCycle: ExpiryCycle?
     private let baseline = Lock()
     private var baselineWords: [UInt64] = []
+    private var baselineLatencies: [Int: LatencyHistogram] = [:]
 
     /// `commands` are all of them but the transaction commands, which the server adds; `hosted` holds the handlers that
     /// their `.hosted` actions name.
@@ -235,11 +236,32 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     /// CONFIG RESETSTAT.
     package func resetTotals() {
         let words = sums()
-        baseline.withLock { baselineWords = words }
+        let latencies = latencySums()
+        baseline.withLock {
+            baselineWords = words
+            baselineLatencies = latencies
+        }
+    }
+
+    /// By command index: how long its calls took since the last reset; without those that were not called.
+    package func latencies() -> [Int: LatencyHistogram] {
+        var sums = latencySums()
+        baseline.withLock { for (command, earlier) in baselineLatencies { sums[command]?.subtract(earlier) } }
+        return sums.filter { $0.value.total > 0 }
+    }
+
+    private func latencySums() -> [Int: LatencyHistogram] {
+        var sums: [Int: LatencyHistogram] = [:]
+        for counters in allCounters { counters.addLatencies(to: &sums) }
+        return sums
+    }
+
+    private var allCounters: [ThreadCounters] {
+        loops.map(\.executor.counters) + workers.executors.map(\.counters)
     }
 
     private func sums() -> [UInt64] {
-        let all = loops.map(\.executor.counters) + workers.executors.map(\.counters)
+        let all = allCounters
         var words = [UInt64](repeating: 0, count: all[0].wordCount)
         for counters in all {
             for (i, word) in counters.snapshot().enumerated() { words[i] &+= word }

@@ -1,6 +1,7 @@
 // Questions about how a value is held: OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT, HELP, and MEMORY USAGE.
 //
-// Encodings are answered as Redis would hold the same value. Accesses are not tracked, so the idle time is always 0.
+// Encodings are answered as Redis would hold the same value. Accesses are not tracked, because each read would pay for
+// it: the idle time is always 0, the longest that is certainly not too long, and there is no frequency.
 
 import ValkBase
 import ValkData

@@ -216,7 +216,10 @@ extension CommandSpecs {
             "latency", arity: -2,
             categories: [.slow], since: "2.8.13", group: "server",
             summary: "Groups the commands about delays.", complexity: "Depends on the subcommand",
-            subcommands: [latencyDoctor, latencyGraph, latencyHelp, latencyHistory, latencyLatest, latencyReset])
+            subcommands: [
+                latencyDoctor, latencyGraph, latencyHelp, latencyHistogram, latencyHistory, latencyLatest,
+                latencyReset,
+            ])
     }
 
     private static var latencyDoctor: CommandSpec {
@@ -243,6 +246,17 @@ extension CommandSpecs {
             "help", arity: 2, flags: [.loading, .stale],
             categories: [.slow], since: "2.8.13", group: "server",
             summary: "Explains the subcommands.", complexity: "O(1)")
+    }
+
+    private static var latencyHistogram: CommandSpec {
+        CommandSpec(
+            "histogram", arity: -2, flags: [.admin, .noscript, .loading, .stale],
+            categories: [.admin, .slow, .dangerous], since: "7.0.0", group: "server",
+            summary: "Counts calls of commands by the time they took.", complexity: "O(N), N commands",
+            arguments: [
+                ArgumentSpec("command", .string, [.optional, .multiple])
+            ],
+            tips: ["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
     }
 
     private static var latencyHistory: CommandSpec {

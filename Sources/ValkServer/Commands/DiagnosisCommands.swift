@@ -57,8 +57,11 @@ extension Administration {
         }
     }
 
-    /// No samples are kept: there are no events to report.
+    /// No samples are kept: there are no events to report. How long commands took is counted.
     private func addLatency(_ handlers: inout HandlersByName) {
+        handlers.on("latency|histogram") { connection, context throws(Interruption) in
+            Administration.writeHistograms(connection.server, context)
+        }
         handlers.on("latency|latest") { _, context throws(Interruption) in context.reply.array(0) }
         handlers.on("latency|history") { _, context throws(Interruption) in context.reply.array(0) }
         handlers.on("latency|reset") { _, context throws(Interruption) in context.reply.integer(0) }
@@ -67,8 +70,8 @@ extension Administration {
         }
         handlers.on("latency|doctor") { _, context throws(Interruption) in
             context.reply.verbatim(
-                "Valk keeps no latency samples. SLOWLOG GET shows slow commands, INFO commandstats the mean time of "
-                    + "each command.\n")
+                "Valk keeps no latency samples. SLOWLOG GET shows slow commands, INFO latencystats and LATENCY "
+                    + "HISTOGRAM how the times of each command are spread.\n")
         }
         handlers.on("latency|help") { _, context throws(Interruption) in
             context.writeHelp(
@@ -76,10 +79,40 @@ extension Administration {
                 [
                     "DOCTOR", "    Say in words what is slow.",
                     "GRAPH <event>", "    Draw the samples of an event.",
+                    "HISTOGRAM [<command> ...]", "    Return how many calls of each command ended within which time.",
                     "HISTORY <event>", "    Return the samples of an event.",
                     "LATEST", "    Return the latest sample of each event.",
                     "RESET [<event> ...]", "    Forget samples.",
                 ])
+        }
+    }
+
+    /// For each command that the arguments name and its subcommands, or for all, as far as they have been called: the
+    /// calls, and how many of them ended within so many microseconds.
+    private static func writeHistograms(_ server: Server, _ context: CommandContext) {
+        let table = server.table
+        let latencies = server.latencies()
+        var chosen = latencies.keys.sorted()
+        if context.args.count > 2 {
+            let given = (2..<context.args.count).map { context.args[$0].string.lowercased() }
+            chosen = given.flatMap { name in
+                chosen.filter { table.fullNames[$0] == name || table.fullNames[$0].hasPrefix(name + "|") }
+            }
+        }
+        context.reply.map(chosen.count)
+        for command in chosen {
+            guard let histogram = latencies[command] else { continue }
+            let steps = histogram.doublings()
+            context.reply.bulk(table.fullNames[command])
+            context.reply.map(2)
+            context.reply.bulk("calls" as StaticString)
+            context.reply.integer(Int64(histogram.total))
+            context.reply.bulk("histogram_usec" as StaticString)
+            context.reply.map(steps.count)
+            for step in steps {
+                context.reply.integer(Int64(step.microseconds))
+                context.reply.integer(Int64(step.calls))
+            }
         }
     }
 

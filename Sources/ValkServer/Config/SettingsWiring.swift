@@ -71,6 +71,7 @@ package struct SettingsWiring {
         follow("slowlog-log-slower-than") {
             settings.slowlogThresholdMicroseconds.store(Int($0.number), ordering: .relaxed)
         }
+        follow("latency-tracking") { settings.latencyTracking.store($0.number != 0, ordering: .relaxed) }
         follow("slowlog-max-len") { slowLog.lengthMax = Int($0.number) }
         follow("appendfsync") { store.setSyncPolicy(SettingsWiring.policy($0)) }
         follow("value-separation-threshold") { store.setValueSeparationThreshold(Int($0.number)) }

@@ -120,9 +120,8 @@ extension Executor {
         }
         s.pointee.lastCommand = Int32(index)
         let now = valk_monotonic_ns()
-        counters.add(.commands)
         let took = now &- hot.pointee.stamp
-        counters.addCall(index, nanoseconds: took)
+        noteCall(index, took)
         hot.pointee.stamp = now
         let threshold = server.settings.slowlogThresholdMicroseconds.load(ordering: .relaxed)
         if threshold >= 0 && took >= UInt64(threshold) &* 1000 { noteSlow(connection, index, arguments, took) }

@@ -318,8 +318,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let took = now &- hot.pointee.stamp
         let began = hot.pointee.stamp
         hot.pointee.stamp = now
-        counters.add(.commands)
-        counters.addCall(index, nanoseconds: took)
+        noteCall(index, took)
         let effects = context.effects
         if effects.keyspaceHits > 0 { counters.add(.keyspaceHits, effects.keyspaceHits) }
         if effects.keyspaceMisses > 0 { counters.add(.keyspaceMisses, effects.keyspaceMisses) }
@@ -333,6 +332,13 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let threshold = server.settings.slowlogThresholdMicroseconds.load(ordering: .relaxed)
         if threshold >= 0 && took >= UInt64(threshold) &* 1000 { noteSlow(connection, index, arguments, took) }
         if gate.conditions.contains(.monitors) { feedMonitors(connection, index, arguments, began) }
+    }
+
+    @inline(__always)
+    func noteCall(_ index: Int, _ took: UInt64) {
+        counters.add(.commands)
+        counters.addCall(index, nanoseconds: took)
+        if server.settings.latencyTracking.load(ordering: .relaxed) { counters.addLatency(index, nanoseconds: took) }
     }
 
     @inline(never)

@@ -19,6 +19,8 @@ package final class LiveSettings: Sendable {
     package let protectedMode = Atomic<Bool>(true)
     /// `slowlog-log-slower-than`, microseconds; negative is off.
     package let slowlogThresholdMicroseconds = Atomic<Int>(10_000)
+    /// `latency-tracking`.
+    package let latencyTracking = Atomic<Bool>(true)
     /// DEBUG SET-ACTIVE-EXPIRE.
     package let activeExpire = Atomic<Bool>(true)
     /// `client-output-buffer-limit` of normal clients: bytes, bytes, seconds; 0 is no limit.

@@ -28,6 +28,8 @@ final class ThreadCounters: @unchecked Sendable {  // One writer; readers see ea
     private let commandBase: Int
     let wordCount: Int
     private let commandCount: Int
+    /// By command: where its row of latencies is, 0 until its first call.
+    private let latencyRows: UnsafeMutablePointer<UInt64>
 
     init(commandCount: Int) {
         errorBase = ServerCounter.allCases.count
@@ -36,9 +38,15 @@ final class ThreadCounters: @unchecked Sendable {  // One writer; readers see ea
         wordCount = commandBase + commandCount * 4
         words = .allocate(capacity: wordCount)
         words.initialize(repeating: 0, count: wordCount)
+        latencyRows = .allocate(capacity: max(1, commandCount))
+        latencyRows.initialize(repeating: 0, count: max(1, commandCount))
     }
 
-    deinit { words.deallocate() }
+    deinit {
+        words.deallocate()
+        for command in 0..<commandCount { latencyRow(command)?.deallocate() }
+        latencyRows.deallocate()
+    }
 
     @inline(__always)  // A load, an add and a store on the request path.
     private func add(at index: Int, _ n: UInt64) {
@@ -53,6 +61,34 @@ final class ThreadCounters: @unchecked Sendable {  // One writer; readers see ea
         let base = commandBase &+ command &* 4
         add(at: base, 1)
         add(at: base &+ 1, nanoseconds)
+    }
+
+    @inline(__always)
+    func addLatency(_ command: Int, nanoseconds: UInt64) {
+        let row = latencyRow(command) ?? makeLatencyRow(command)
+        let count = row + LatencyScale.bucket(nanoseconds)
+        valk_store_relaxed_u64(count, valk_load_relaxed_u64(count) &+ 1)
+    }
+
+    @inline(__always)
+    private func latencyRow(_ command: Int) -> UnsafeMutablePointer<UInt64>? {
+        UnsafeMutablePointer(bitPattern: UInt(valk_load_acquire_u64(latencyRows + command)))
+    }
+
+    /// Rows come with the first call: most commands are never called.
+    @inline(never)
+    private func makeLatencyRow(_ command: Int) -> UnsafeMutablePointer<UInt64> {
+        let row = UnsafeMutablePointer<UInt64>.allocate(capacity: LatencyScale.bucketCount)
+        row.initialize(repeating: 0, count: LatencyScale.bucketCount)
+        valk_store_release_u64(latencyRows + command, UInt64(UInt(bitPattern: row)))
+        return row
+    }
+
+    /// Adds the times of each command that has run here.
+    func addLatencies(to sums: inout [Int: LatencyHistogram]) {
+        for command in 0..<commandCount {
+            if let row = latencyRow(command) { sums[command, default: LatencyHistogram()].add(row) }
+        }
     }
 
     func addRejected(_ command: Int) { add(at: commandBase + command * 4 + 2, 1) }

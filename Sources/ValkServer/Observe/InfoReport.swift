@@ -82,7 +82,7 @@ struct InfoReport {
             case "modules": out.section("Modules")
             case "commandstats": writeCommandStats()
             case "errorstats": writeErrorStats()
-            case "latencystats": out.section("Latencystats")
+            case "latencystats": writeLatencyStats()
             case "cluster":
                 out.section("Cluster")
                 out.field("cluster_enabled", 0)
@@ -266,6 +266,19 @@ struct InfoReport {
                 "cmdstat_" + server.table.fullNames[index],
                 "calls=\(counts.calls),usec=\(microseconds),usec_per_call=\(ProcessFacts.twoDecimals(mean)),"
                     + "rejected_calls=\(counts.rejected),failed_calls=\(counts.failed)")
+        }
+    }
+
+    private mutating func writeLatencyStats() {
+        out.section("Latencystats")
+        let config = administration.config
+        guard config.flag("latency-tracking") else { return }
+        let percents = config.words("latency-tracking-info-percentiles").compactMap(Double.init)
+        for (command, histogram) in server.latencies().sorted(by: { $0.key < $1.key }) {
+            let parts = percents.map { percent in
+                "p\(ProcessFacts.shortest(percent))=\(ProcessFacts.microseconds(histogram.percentile(percent)))"
+            }
+            out.field("latency_percentiles_usec_" + server.table.fullNames[command], parts.joined(separator: ","))
         }
     }
 

@@ -80,6 +80,17 @@ package enum ProcessFacts {
         return "\(bytes)B"
     }
 
+    /// Nanoseconds as microseconds with three decimals.
+    package static func microseconds(_ nanoseconds: UInt64) -> String {
+        let rest = String(nanoseconds % 1000)
+        return "\(nanoseconds / 1000)." + String(repeating: "0", count: 3 - rest.count) + rest
+    }
+
+    /// A number without a fraction of zero.
+    package static func shortest(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : String(value)
+    }
+
     /// A number with two decimals.
     package static func twoDecimals(_ value: Double) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "0.00" }
