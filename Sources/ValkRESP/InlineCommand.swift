@@ -25,31 +25,11 @@ extension RequestParser {
                     break word
                 }
                 let c = bytes[at]
-                if quote == UInt8(ascii: "\"") {
-                    if c == UInt8(ascii: "\\"), at + 3 < count, bytes[at + 1] == UInt8(ascii: "x"),
-                        let high = hexValue(bytes[at + 2]), let low = hexValue(bytes[at + 3])
-                    {
-                        bytes[write] = high << 4 | low
+                if quote != 0 {
+                    if c == UInt8(ascii: "\\"), let escape = escape(bytes + at, count - at, within: quote) {
+                        bytes[write] = escape.byte
                         write += 1
-                        at += 4
-                        continue
-                    }
-                    if c == UInt8(ascii: "\\"), at + 1 < count {
-                        bytes[write] = unescape(bytes[at + 1])
-                        write += 1
-                        at += 2
-                        continue
-                    }
-                    if c == quote {
-                        if at + 1 < count, !isSpace(bytes[at + 1]) { return false }
-                        at += 1
-                        break word
-                    }
-                } else if quote == UInt8(ascii: "'") {
-                    if c == UInt8(ascii: "\\"), at + 1 < count, bytes[at + 1] == quote {
-                        bytes[write] = quote
-                        write += 1
-                        at += 2
+                        at += escape.length
                         continue
                     }
                     if c == quote {
@@ -75,6 +55,19 @@ extension RequestParser {
 }
 
 private func isSpace(_ c: UInt8) -> Bool { c == 0x20 || (c >= 0x09 && c <= 0x0D) }
+
+/// What the backslash at `bytes`, with `left` bytes from there to the line's end, begins within quotes of a kind: the
+/// byte it stands for and how long it is. Nil when it stands for itself.
+private func escape(
+    _ bytes: UnsafePointer<UInt8>, _ left: Int, within quote: UInt8
+) -> (byte: UInt8, length: Int)? {
+    guard left > 1 else { return nil }
+    if quote == UInt8(ascii: "'") { return bytes[1] == quote ? (quote, 2) : nil }
+    if left > 3, bytes[1] == UInt8(ascii: "x"), let high = hexValue(bytes[2]), let low = hexValue(bytes[3]) {
+        return (high << 4 | low, 4)
+    }
+    return (unescape(bytes[1]), 2)
+}
 
 private func unescape(_ c: UInt8) -> UInt8 {
     switch c {
