@@ -17,9 +17,8 @@ extension Executor {
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ arguments: ArgumentList,
         _ out: UnsafeMutablePointer<ByteBuffer>
     ) -> Outcome {
-        let reply = ReplyWriter(out: out, version: s.pointee.version)
         context.start(now: server.clock.milliseconds())
-        context.prepare(args: arguments, reply: reply, database: Int(s.pointee.database))
+        prepare(s, arguments, out)
         guard s.pointee.flags.contains(.multi) else {
             context.fail("ERR EXEC without MULTI")
             return ended(connection, arguments, position: 0)
@@ -32,9 +31,7 @@ extension Executor {
         let transaction = connection.transaction ?? Transaction(server.watches)
         transaction.seal()
         let set = stripes(of: transaction)
-        if mayBlock {
-            stripes.acquire(set)
-        } else if !stripes.tryAcquire(set) {
+        guard stripes.take(set, waits: mayBlock) else {
             context.abandon()
             return .wouldBlock
         }
@@ -83,9 +80,7 @@ extension Executor {
             s.pointee.flags = session.flags
             connection.name = session.name
             if error == .wouldBlock && !mayBlock { return .wouldBlock }
-            context.prepare(
-                args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
-                database: Int(s.pointee.database))
+            prepare(s, arguments, out)
             explain(error, execIndex)
         }
         s.pointee.flags.remove(.executing)
@@ -102,16 +97,9 @@ extension Executor {
         let before = out.pointee.count
         let mark = context.keys.batch.mark()
         let errors = context.effects.errorReplies
-        context.prepare(
-            args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
-            database: Int(s.pointee.database))
+        prepare(s, arguments, out)
         do throws(Interruption) {
-            let hostedID = Int(entries[index].hostedID)
-            if hostedID < 0 {
-                try table.run(index, context)
-            } else {
-                try hosted[hostedID].run(connection, context)
-            }
+            try handle(connection, index)
         } catch {
             if error == .wouldBlock { throw error }
             out.pointee.truncate(before)

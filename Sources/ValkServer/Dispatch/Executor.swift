@@ -226,24 +226,14 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         // The common write: one key.
         if entries[index].firstKey == 1 && entries[index].lastKey == 1 && !flags.contains(.movableKeys) {
             let stripe = Stripes.index(of: arguments[1])
-            if mayBlock {
-                stripes.acquire(stripe)
-            } else if !stripes.tryAcquire(stripe) {
-                return .wouldBlock
-            }
-            let outcome = perform(connection, s, index, arguments, out)
-            stripes.release(stripe)
-            return outcome
+            guard stripes.take(stripe, waits: mayBlock) else { return .wouldBlock }
+            defer { stripes.release(stripe) }
+            return perform(connection, s, index, arguments, out)
         }
         let set = stripeSet(index, arguments)
-        if mayBlock {
-            stripes.acquire(set)
-        } else if !stripes.tryAcquire(set) {
-            return .wouldBlock
-        }
-        let outcome = perform(connection, s, index, arguments, out)
-        stripes.release(set)
-        return outcome
+        guard stripes.take(set, waits: mayBlock) else { return .wouldBlock }
+        defer { stripes.release(set) }
+        return perform(connection, s, index, arguments, out)
     }
 
     /// The stripes of a write's keys; all of them when they cannot be told from fixed positions.
@@ -270,17 +260,10 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     ) -> Outcome {
         let before = out.pointee.count
         context.start(now: wallNow)
-        context.prepare(
-            args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
-            database: Int(s.pointee.database))
+        prepare(s, arguments, out)
         var position: UInt64 = 0
         do throws(Interruption) {
-            let hostedID = Int(entries[index].hostedID)
-            if hostedID < 0 {
-                try table.run(index, context)
-            } else {
-                try hosted[hostedID].run(connection, context)
-            }
+            try handle(connection, index)
             position = try commit()
             context.finished()
         } catch {
@@ -291,6 +274,27 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         }
         account(connection, index, arguments, &position)
         return .done(position: position)
+    }
+
+    /// Sets the context to a command of the session.
+    @inline(__always)
+    func prepare(
+        _ s: UnsafeMutablePointer<ConnectionState>, _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
+    ) {
+        context.prepare(
+            args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
+            database: Int(s.pointee.database))
+    }
+
+    /// Runs the handler of the command that was prepared.
+    @inline(__always)
+    func handle(_ connection: Connection, _ index: Int) throws(Interruption) {
+        let hostedID = Int(entries[index].hostedID)
+        if hostedID < 0 {
+            try table.run(index, context)
+        } else {
+            try hosted[hostedID].run(connection, context)
+        }
     }
 
     /// Commits what the handlers wrote, with their stripes held, and tells who watches those keys. Returns the position

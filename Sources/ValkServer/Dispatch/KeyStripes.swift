@@ -11,6 +11,7 @@
 
 import CValk
 import ValkBase
+import ValkData
 
 /// A set of stripes, one bit each.
 struct StripeSet {
@@ -35,18 +36,22 @@ struct StripeSet {
         words.3 |= other.words.3
     }
 
-    subscript(word: Int) -> UInt64 {
-        switch word {
-        case 0: words.0
-        case 1: words.1
-        case 2: words.2
-        default: words.3
+    /// Calls `body` with each stripe in ascending order until it says false. Returns whether it never did.
+    @inline(__always)  // So that the closure costs nothing.
+    func allSatisfy(_ body: (Int) -> Bool) -> Bool {
+        for word in 0..<4 {
+            var bits = word == 0 ? words.0 : word == 1 ? words.1 : word == 2 ? words.2 : words.3
+            while bits != 0 {
+                let stripe = word << 6 | bits.trailingZeroBitCount
+                bits &= bits &- 1
+                if !body(stripe) { return false }
+            }
         }
+        return true
     }
 }
 
 final class KeyStripes: @unchecked Sendable {  // Atomics on raw memory; waiting under the lock.
-    static let count = 256
     /// One word a stripe, one cache line a stripe.
     private static let strideBytes = 64
     private let memory: UnsafeMutableRawPointer
@@ -54,14 +59,11 @@ final class KeyStripes: @unchecked Sendable {  // Atomics on raw memory; waiting
     private let released = Condition()
 
     init() {
-        memory = .allocate(byteCount: Self.count * Self.strideBytes, alignment: 64)
-        memset(memory, 0, Self.count * Self.strideBytes)
+        memory = .allocate(byteCount: Stripes.count * Self.strideBytes, alignment: 64)
+        memset(memory, 0, Stripes.count * Self.strideBytes)
     }
 
     deinit { memory.deallocate() }
-
-    @inline(__always)  // A multiply and a shift on the request path.
-    static func stripe(of key: ByteView) -> Int { Int(truncatingIfNeeded: key.hash64 >> 56) }
 
     @inline(__always)
     private func word(_ stripe: Int) -> UnsafeMutableRawPointer { memory + stripe &* Self.strideBytes }
@@ -103,44 +105,42 @@ final class KeyStripes: @unchecked Sendable {  // Atomics on raw memory; waiting
     // MARK: Sets
 
     func tryAcquire(_ set: StripeSet) -> Bool {
-        for w in 0..<4 {
-            var bits = set[w]
-            while bits != 0 {
-                let bit = bits.trailingZeroBitCount
-                bits &= bits &- 1
-                let stripe = w << 6 | bit
-                if !tryAcquire(stripe) {
-                    release(set, before: stripe)
-                    return false
-                }
-            }
+        set.allSatisfy { stripe in
+            if tryAcquire(stripe) { return true }
+            release(set, before: stripe)
+            return false
         }
-        return true
     }
 
     func acquire(_ set: StripeSet) {
-        for w in 0..<4 {
-            var bits = set[w]
-            while bits != 0 {
-                let bit = bits.trailingZeroBitCount
-                bits &= bits &- 1
-                acquire(w << 6 | bit)
-            }
+        _ = set.allSatisfy { stripe in
+            acquire(stripe)
+            return true
         }
     }
 
-    func release(_ set: StripeSet) { release(set, before: Self.count) }
+    func release(_ set: StripeSet) { release(set, before: Stripes.count) }
 
     private func release(_ set: StripeSet, before end: Int) {
-        for w in 0..<4 {
-            var bits = set[w]
-            while bits != 0 {
-                let bit = bits.trailingZeroBitCount
-                bits &= bits &- 1
-                let stripe = w << 6 | bit
-                if stripe >= end { return }
-                release(stripe)
-            }
+        _ = set.allSatisfy { stripe in
+            if stripe < end { release(stripe) }
+            return stripe < end
         }
+    }
+
+    // MARK: Either way
+
+    /// Takes the stripe, waiting for it only if `waits`. Returns whether it is held now.
+    @inline(__always)
+    func take(_ stripe: Int, waits: Bool) -> Bool {
+        if !waits { return tryAcquire(stripe) }
+        acquire(stripe)
+        return true
+    }
+
+    func take(_ set: StripeSet, waits: Bool) -> Bool {
+        if !waits { return tryAcquire(set) }
+        acquire(set)
+        return true
     }
 }
