@@ -33,7 +33,10 @@ package struct ServerAssembly {
                 arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,
                 address: connection.address, clientName: connection.name)
         }
-        server.cronHook = { [unowned server] now in administration.sample(server, now: now) }
+        server.cronHook = { [unowned server] now in
+            administration.sample(server, now: now)
+            administration.startScheduledSave(server)
+        }
         self.server = server
         self.administration = administration
     }

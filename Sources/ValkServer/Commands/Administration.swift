@@ -42,6 +42,8 @@ package final class Administration: Sendable {
     let lastSave = Atomic<Int>(Int(WallTime.microseconds() / 1_000_000))
     /// SAVE, BGSAVE or BGREWRITEAOF at work in the background.
     let isSaving = Atomic<Bool>(false)
+    /// Such work is to begin as soon as none is under way.
+    let saveIsScheduled = Atomic<Bool>(false)
     let saver = SaveThread()
     let lastSaveFailed = Atomic<Bool>(false)
     /// Changes counted when LASTSAVE last moved.

@@ -82,24 +82,40 @@ extension Administration {
             } else if context.args.count > 1 {
                 return context.failSyntax()
             }
-            if beginSaving() {
-                saveInBackground(connection.server)
-                context.reply.simple("Background saving started")
-            } else if schedules {
-                // The save at work covers everything acknowledged before it ends.
-                context.reply.simple("Background saving scheduled")
-            } else {
-                context.fail("ERR Background save already in progress")
+            switch startSaving(connection, schedules: schedules) {
+            case .started: context.reply.simple("Background saving started")
+            case .scheduled: context.reply.simple("Background saving scheduled")
+            case .refused: context.fail("ERR Background save already in progress")
             }
         }
         handlers.on("bgrewriteaof") { [self] connection, context throws(Interruption) in
-            if beginSaving() {
-                saveInBackground(connection.server)
+            if startSaving(connection, schedules: true) == .started {
                 context.reply.simple("Background append only file rewriting started")
             } else {
                 context.reply.simple("Background append only file rewriting scheduled")
             }
         }
+    }
+
+    private enum SaveStart { case started, scheduled, refused }
+
+    /// Starts a background save. Within EXEC it is only put down, for after the commit; and so it is, if `schedules`,
+    /// while another save is at work.
+    private func startSaving(_ connection: Connection, schedules: Bool) -> SaveStart {
+        if !connection.isExecuting && beginSaving() {
+            saveInBackground(connection.server)
+            return .started
+        }
+        guard schedules || connection.isExecuting else { return .refused }
+        saveIsScheduled.store(true, ordering: .relaxed)
+        return .scheduled
+    }
+
+    /// Ten times a second.
+    func startScheduledSave(_ server: Server) {
+        guard saveIsScheduled.load(ordering: .relaxed), beginSaving() else { return }
+        saveIsScheduled.store(false, ordering: .relaxed)
+        saveInBackground(server)
     }
 
     private func beginSaving() -> Bool { !isSaving.exchange(true, ordering: .acquiringAndReleasing) }

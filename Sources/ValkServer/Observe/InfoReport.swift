@@ -181,7 +181,7 @@ struct InfoReport {
         out.field("rdb_current_bgsave_time_sec", isSaving ? 0 : -1)
         out.field("aof_enabled", 1)
         out.field("aof_rewrite_in_progress", 0)
-        out.field("aof_rewrite_scheduled", 0)
+        out.flag("aof_rewrite_scheduled", administration.saveIsScheduled.load(ordering: .relaxed))
         out.field("aof_last_rewrite_time_sec", -1)
         out.field("aof_current_rewrite_time_sec", -1)
         out.field("aof_last_bgrewrite_status", "ok")

@@ -3,8 +3,7 @@
 import Synchronization
 import Testing
 import ValkBase
-import ValkEngine
-
+@testable import ValkEngine
 @testable import ValkServer
 
 @Suite struct DispatchTests {
@@ -214,6 +213,29 @@ import ValkEngine
             }
         }
         #expect(try clients[0].ask("GET", "n") == "$80")
+    }
+
+    @Test func countsThatWaitForAFlushLeaveLoopsAndWorkersFree() throws {
+        let server = try TestServer { options, _ in options.workerCount = 1 }
+        server.valve.open()
+        let counting = try (0..<5).map { _ in try server.connect() }
+        let other = try server.connect()
+        // As long as this is held a flush seems to be under way.
+        let flush = server.store.controller.flushGate
+        flush.lock()
+        // A blind write: what it replaced is not known.
+        #expect(try other.ask("SET", "a", "1") == "+OK")
+        for (i, client) in counting.enumerated() {
+            if i == 0 { try client.send(TestClient.encode("MULTI")) }
+            try client.send(TestClient.encode("DBSIZE"))
+            if i == 0 { try client.send(TestClient.encode("EXEC")) }
+        }
+        #expect(try other.ask("SET", "b", "1") == "+OK")
+        #expect(try other.ask("HOLD", "x") == "$x")
+        flush.unlock()
+        for _ in 0..<2 { _ = try counting[0].reply() }
+        #expect(try counting[0].reply() == "*[:2]")
+        for client in counting.dropFirst() { #expect(try client.reply() == ":2") }
     }
 
     @Test func stopDoesNotWaitForACommandThatNeverEnds() throws {

@@ -20,7 +20,7 @@ final class TestServer {
     let clock: any WallClock
     let valve = Valve()
     private let folder = TemporaryFolder()
-    private let store: Store
+    let store: Store
 
     init(
         loops: Int = 1, clock: any WallClock = SystemClock(), policy: SyncPolicy = .everySecond,
@@ -102,7 +102,7 @@ final class TestServer {
             spec("incr", 2, [.write, .fast], key: 1).runs(NumberCommands.incr),
             spec("append", 3, [.write, .fast], key: 1).runs(StringCommands.append),
             spec("pexpire", -3, [.write, .fast], key: 1).runs(ExpiryCommands.pexpire),
-            spec("dbsize", 1, [.readonly, .fast]).runs(GenericCommands.dbsize),
+            spec("dbsize", 1, [.readonly, .fast, .lengthy]).runs(GenericCommands.dbsize),
             spec("flushall", -1, [.write]).runs(GenericCommands.flushall),
             hosted.add(spec("ping", -1, [.fast])) { _, c throws(Interruption) in c.reply.simple("PONG") },
             hosted.add(spec("quit", -1, [.noAuth])) { connection, c throws(Interruption) in
