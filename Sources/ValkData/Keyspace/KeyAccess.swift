@@ -350,7 +350,8 @@ package final class KeyAccess {
         }
     }
 
-    /// Keys of the selected database, this transaction's own changes included. Never waits on a loop.
+    /// Keys of the selected database, this transaction's own changes included, without the expired ones that were met
+    /// and are about to be removed. Never waits on a loop.
     package func keyCount() throws(Interruption) -> Int {
         let namespace = state.pointee.namespace
         var counts = keyspace.store.counts(namespace: namespace)
@@ -358,8 +359,10 @@ package final class KeyAccess {
             if !reader.mayBlock { throw .wouldBlock }
             counts = try keyspace.exactCounts(namespace: namespace)
         }
-        if batch.isEmpty { return Int(max(0, counts.keys)) }
-        return try Int(max(0, counts.keys)) + ownCount(namespace)
+        var keys = Int(max(0, counts.keys))
+        if !batch.isEmpty { keys += try ownCount(namespace) }
+        if state.pointee.hasNoted { keys -= try notedCount(namespace) }
+        return keys
     }
 
     /// How much the batch changes the number of keys of `namespace`: every key in it is looked up with and without it.

@@ -187,7 +187,6 @@ extension KeyAccess {
         now: UInt64, tryLock: (Int) -> Bool, unlock: (Int) -> Void
     ) throws(Interruption) -> Int {
         var removed = 0
-        var at = 0
         // Looking a key up notes it again, so the list is read from a second buffer.
         Swift.swap(&noted, &removing)
         defer {
@@ -196,18 +195,42 @@ extension KeyAccess {
             state.pointee.hasNoted = false
             keyspace.addExpired(removed)
         }
-        while at < removing.count {
-            let base = removing.view.base + at
-            let namespace = UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
-            let length = Int(UInt32(littleEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
-            at += 8 + length
-            let user = ByteView(base: base + 8, count: length)
+        var at = 0
+        while let (namespace, user) = KeyAccess.nextNoted(in: removing.view, &at) {
             let stripe = Stripes.index(of: user)
             if !tryLock(stripe) { continue }
             defer { unlock(stripe) }
             if try removeExpired(user, namespace, now) { removed += 1 }
         }
         return removed
+    }
+
+    /// The noted key at `at`, which moves on to the next one; nil at the end.
+    private static func nextNoted(in list: ByteView, _ at: inout Int) -> (namespace: UInt32, user: ByteView)? {
+        guard at < list.count else { return nil }
+        let base = list.base + at
+        let namespace = UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
+        let length = Int(UInt32(littleEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+        at += 8 + length
+        return (namespace, ByteView(base: base + 8, count: length))
+    }
+
+    /// How many keys of `namespace` are noted and still there, expired as they were.
+    func notedCount(_ namespace: UInt32) throws(Interruption) -> Int {
+        var users = Set<[UInt8]>()
+        var at = 0
+        while let (home, user) = KeyAccess.nextNoted(in: noted.view, &at) {
+            if home == namespace { users.insert(user.array) }
+        }
+        // Looking a key up notes it again.
+        let length = noted.count
+        defer { noted.truncate(length) }
+        var count = 0
+        for user in users {
+            let found = try user.withViewTyped { view throws(Interruption) in try look(view, in: namespace) }
+            if found.entry == nil && found.expireAt != 0 { count += 1 }
+        }
+        return count
     }
 
     private func removeExpired(_ user: ByteView, _ namespace: UInt32, _ now: UInt64) throws(Interruption) -> Bool {

@@ -15,6 +15,7 @@ import Logging
 import Synchronization
 import ValkBase
 import ValkCommands
+import ValkData
 import ValkRESP
 
 extension EventLoop {
@@ -175,7 +176,13 @@ extension EventLoop {
         if keepFrom < 0 { keepFrom = waits ? s.pointee.parser.commandStart : s.pointee.parser.position }
         keep(s, bytes, keepFrom, length, isShared: isShared)
         if waits { s.pointee.parser.rebase(s.pointee.input.base) }
-        if s.pointee.phase == .deferred { server.workers.submit(connection) }
+        if s.pointee.phase == .deferred { submit(connection) }
+    }
+
+    /// Hands the waiting command to a worker. Expired keys that commands before it have met are gone for it, too.
+    private func submit(_ connection: Connection) {
+        if executor.context.keys.hasNoted { executor.removeNoted() }
+        server.workers.submit(connection)
     }
 
     /// Moves the bytes from `start` on to the front of the connection's input buffer.
@@ -288,8 +295,7 @@ extension EventLoop {
         case .open:
             dropCommand(s)
             goOn(connection)
-        case .deferred:
-            server.workers.submit(connection)
+        case .deferred: submit(connection)
         case .sleeping: dropCommand(s)
         default: break
         }
