@@ -1,20 +1,12 @@
 // Exact numbers of keys. `counts` is quick and says how much is not known; `resolveCounts` looks at what is not.
 
 import CValk
-import Synchronization
 import ValkBase
 
 extension Store {
-    var resolutionCount: UInt64 { resolutions.load(ordering: .acquiring) }
-
     /// Keys of a namespace; not exact while `unknown` is not 0. Any thread, quick.
     package func counts(namespace: UInt32) -> NamespaceCounts {
-        commitLock.withLock {
-            var sum = baseCounts.counts(namespace)
-            sum += view.active.deltas.counts(namespace)
-            for table in view.sealed { sum += table.deltas.counts(namespace) }
-            return sum
-        }
+        logManager.counts(namespace: namespace)
     }
 
     /// Looks at all blind writes, so that `counts` is exact for a moment after the call began. Waits for the disk.
@@ -38,7 +30,7 @@ extension Store {
             let (view, _) = currentView()
             let tables = [view.active] + view.sealed
             for (i, table) in tables.enumerated() {
-                let hasOpen = commitLock.withLock { table.deltas.items.contains { $0.counts.unknown != 0 } }
+                let hasOpen = logManager.commitLock.withLock { table.deltas.items.contains { $0.counts.unknown != 0 } }
                 if !hasOpen { continue }
                 let below = BelowReader(view: view, memory: Array(tables[(i + 1)...]), fromRun: 0, store: self)
                 let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max, allVersions: true)
@@ -53,7 +45,7 @@ extension Store {
                     }
                     cursor.next()
                 }
-                commitLock.withLock {
+                logManager.commitLock.withLock {
                     for (record, prior) in found {
                         guard let namespace = CountedKey.namespace(record.key) else { continue }
                         record.clearPriorUnknown()
@@ -97,9 +89,8 @@ extension Store {
         }
         return try controller.structure.withLock { () throws(StoreError) in
             guard controller.mergeCount == mergesBefore else { return false }
-            resolutions.wrappingAdd(1, ordering: .releasing)
-            try controller.markResolved(runs, counts: countsAfterMerge(deltas))
-            addToBase(deltas)
+            try controller.markResolved(runs, counts: logManager.countsAfterMerge(deltas))
+            logManager.addToBase(deltas)
             return true
         }
     }

@@ -8,25 +8,6 @@ import CValk
 import ValkBase
 import ValkDisk
 
-/// Everything that `Store` is built from.
-struct OpenedParts {
-    let options: StoreOptions
-    let disk: any Disk
-    let pool: ChunkPool
-    let log: ValueLog
-    let cache: BlockCache
-    let janitor: Janitor
-    let segments: SegmentRegistry
-    let report: @Sendable (StoreEvent) -> Void
-    let lockFile: any DiskLock
-    let recovery: RecoveryReport
-    let manifest: ManifestWriter
-    let state: ManifestState
-    let view: View
-    let lastSequence: UInt64
-    let baseCounts: CountDeltas
-}
-
 extension Store {
     /// Opens the store in `options.path`, or makes a new one there. Throws `.inUse` when another process has it,
     /// `.corruption` with file and offset, `.newerFormat`, `.disk`. `report` hears of faults from then on.
@@ -48,9 +29,8 @@ extension Store {
         }
         do throws(StoreError) {
             let opener = Opener(options: options, disk: disk, report: report)
-            let store = Store(try opener.open(lockFile, begin))
+            let store = try opener.open(lockFile, begin)
             if options.usesThreads { store.controller.start() }
-            if store.sealedCount > 0 { store.controller.wakeFlush() }
             return store
         } catch {
             lockFile.release()
@@ -76,7 +56,7 @@ private struct Opener {
     let disk: any Disk
     let report: @Sendable (StoreEvent) -> Void
 
-    func open(_ lockFile: any DiskLock, _ begin: UInt64) throws(StoreError) -> OpenedParts {
+    func open(_ lockFile: any DiskLock, _ begin: UInt64) throws(StoreError) -> Store {
         let directory = options.path
         var recovery = RecoveryReport()
         let loaded = try ManifestReader.load(disk, directory)
@@ -145,13 +125,18 @@ private struct Opener {
             var base = CountDeltas()
             for (namespace, counts) in state.counts { base.withCounts(namespace) { $0 = counts } }
             recovery.milliseconds = Double(Monotonic.nanoseconds() - begin) / 1e6
-            return OpenedParts(
-                options: options, disk: disk, pool: pool, log: log, cache: cache, janitor: janitor, segments: segments,
-                report: report, lockFile: lockFile, recovery: recovery, manifest: manifest, state: state,
-                view: View(
-                    active: active, sealed: sealed, root: Bucket(id: Bucket.rootId, runs: runs),
-                    rangeTombstones: tombstones),
-                lastSequence: lastSequence, baseCounts: base)
+            let view = View(
+                active: active, sealed: sealed, root: Bucket(id: Bucket.rootId, runs: runs),
+                rangeTombstones: tombstones)
+            let logManager = LogManager(
+                options: options, log: log, pool: pool, segments: segments, view: view, lastSequence: lastSequence,
+                baseCounts: base, report: report)
+            let controller = BucketController(
+                disk: disk, options: options, cache: cache, janitor: janitor, segments: segments, manifest: manifest,
+                state: state, logManager: logManager)
+            return Store(
+                options: options, disk: disk, cache: cache, janitor: janitor, logManager: logManager,
+                controller: controller, lockFile: lockFile, recovery: recovery)
         } catch {
             janitor.close()
             throw error

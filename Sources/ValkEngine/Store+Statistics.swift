@@ -35,7 +35,7 @@ extension Store {
         result.runs = view.root.runs.count
         result.tableFiles = view.root.runs.reduce(0) { $0 + $1.files.count }
         result.tableFileBytes = view.root.bytes
-        commitLock.withLock {
+        logManager.commitLock.withLock {
             result.activeTableBytes = view.active.sorted.usedBytes
             result.activeTableEntries = view.active.sorted.entryCount
         }

@@ -36,6 +36,12 @@ package final class PThread: @unchecked Sendable {  // Written before the thread
         precondition(status == 0, "pthread_create failed with \(status)")
     }
 
+    /// A thread that nobody joins gives itself back when it ends.
+    deinit { if !joined { pthread_detach(handle) } }
+
+    /// Whether the caller runs on this thread.
+    package var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
+
     /// Waits for the thread's end. Call once.
     package func join() {
         precondition(!joined, "thread joined twice")

@@ -7,7 +7,7 @@
 //
 // Threads: one for flushes, so that memory never waits behind a long merge, and one for merges. Locks, in order:
 // `flushGate` (a flush or a look at the counts in memory), `mergeGate` (a merge), `structure` (manifest and runs), the
-// store's commit lock.
+// commit lock. The threads hold the controller until `stop`, and through it all that they need, but not the store.
 
 import Synchronization
 import ValkBase
@@ -19,7 +19,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let options: StoreOptions
     let cache: BlockCache
     let janitor: Janitor
-    private(set) unowned var store: Store
+    let logManager: LogManager
     let segments: SegmentRegistry
 
     let flushGate = Lock()
@@ -33,12 +33,14 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     private var stranded: [String] = []
     /// Grows with every merge that is installed.
     private(set) var mergeCount: UInt64 = 0
+    /// Grows with every settlement of counts; merges that overlap one discard what they found themselves.
+    private var resolutionCount: UInt64 = 0
     private let fileIds: Atomic<UInt64>
     private let runIds: Atomic<UInt64>
 
-    private let flushBell = Bell()
+    private var flushBell: Bell { logManager.sealBell }
     private let mergeBell = Bell()
-    private let progressBell = Bell()
+    private var progressBell: Bell { logManager.progressBell }
     private let cancelled = Atomic<Bool>(false)
     private var threads: [PThread] = []
     private let counterLock = Lock()
@@ -48,7 +50,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     init(
         disk: any Disk, options: StoreOptions, cache: BlockCache, janitor: Janitor, segments: SegmentRegistry,
-        manifest: ManifestWriter, state: ManifestState, store: Store
+        manifest: ManifestWriter, state: ManifestState, logManager: LogManager
     ) {
         self.disk = disk
         self.options = options
@@ -58,7 +60,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         self.segments = segments
         self.manifest = manifest
         self.state = state
-        self.store = store
+        self.logManager = logManager
         fileIds = Atomic(state.nextFileId)
         runIds = Atomic(state.nextRunId)
     }
@@ -98,7 +100,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                     try manifest.append(VersionEdit(items: [.durableLog(durableLog)]), state: state)
                 } catch {
                     // Nothing but the proof is missing.
-                    store.report(.log(.note(error)))
+                    logManager.report(.log(.note(error)))
                 }
             }
             manifest.close()
@@ -107,16 +109,16 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     private var isClosing: Bool { cancelled.load(ordering: .relaxed) }
 
-    /// A table was sealed. May be called under the commit lock.
-    func wakeFlush() { flushBell.ring() }
+    /// Whether the caller is one of the threads that `stop` waits for.
+    var isOnOwnThread: Bool { threads.contains { $0.isCurrent } }
 
     private func runFlushes() {
         while true {
             let token = flushBell.token
             if isClosing { return }
-            guard store.oldestSealed() != nil else {
+            guard logManager.oldestSealed() != nil else {
                 flushBell.wait(after: token, milliseconds: 1000)
-                store.sealIfOld()
+                logManager.sealIfOld()
                 continue
             }
             do {
@@ -124,7 +126,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             } catch {
                 if isClosing { return }
                 // Without room the table stays in memory and is tried again; writers are told.
-                if !store.backgroundFailed(error) { return }
+                if !logManager.backgroundFailed(error) { return }
                 pause()
             }
         }
@@ -138,7 +140,9 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 if try !mergeOnce() { mergeBell.wait(after: token, milliseconds: 60_000) }
             } catch {
                 if isClosing { return }
-                store.report(.mergeFailed(error))
+                logManager.report(.mergeFailed(error))
+                // Without a manifest no merge will ever be of use.
+                if case .stopped = logManager.writeState { return }
                 pause()
             }
         }
@@ -152,19 +156,19 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     /// Flushes the oldest sealed table, if there is one. Blocking.
     func flushOldest() throws(StoreError) {
         try flushGate.withLock { () throws(StoreError) in
-            guard let table = store.oldestSealed() else { return }
+            guard let table = logManager.oldestSealed() else { return }
             let begin = Monotonic.nanoseconds()
             // Pointers and the checkpoint may only be durable when the log before them is.
-            try store.syncLog(upTo: table.endPosition)
-            let tombstones = store.rangeTombstones.filter { $0.sequence <= table.lastSequence }
+            try logManager.sync()
+            let tombstones = logManager.rangeTombstones.filter { $0.sequence <= table.lastSequence }
             let result = try manager.flush(table, runId: nextRunId(), rangeTombstones: tombstones)
             try syncTables(result)
             try structure.withLock { () throws(StoreError) in
                 var items: [EditItem] = result.files.map { .addTable($0.record) }
                 items.append(
                     .checkpoint(Checkpoint(position: table.endPosition, sequence: table.lastSequence)))
-                items.append(.durableLog(store.log.durable))
-                for (namespace, counts) in store.countsAfterFlush(of: table) {
+                items.append(.durableLog(logManager.log.durable))
+                for (namespace, counts) in logManager.countsAfterFlush(of: table) {
                     items.append(.counts(namespace, counts))
                 }
                 let known = Set(state.rangeTombstones.map(\.sequence))
@@ -196,7 +200,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     private func pickMerge() -> Range<Int>? {
         let picker = MergePicker(width: options.mergeWidth)
-        return picker.pick(store.root.runs.map(\.bytes))
+        return picker.pick(logManager.root.runs.map(\.bytes))
     }
 
     /// Runs one merge if one is due. Blocking. Returns whether it did.
@@ -204,7 +208,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         mergeGate.lock()
         defer { mergeGate.unlock() }
         structure.lock()
-        let runs = store.root.runs
+        let runs = logManager.root.runs
         guard let range = pickMerge() else {
             structure.unlock()
             return false
@@ -223,8 +227,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         mergeGate.lock()
         defer { mergeGate.unlock() }
         let runs = structure.withLock { () -> [Run] in
-            busyRuns = Set(store.root.runs.map(\.id))
-            return store.root.runs
+            busyRuns = Set(logManager.root.runs.map(\.id))
+            return logManager.root.runs
         }
         defer { structure.withLock { busyRuns = [] } }
         if runs.count > 1 || runs.contains(where: { $0.files.contains { $0.record.tombstones > 0 } }) {
@@ -234,20 +238,19 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     private func mergeRuns(_ inputs: [Run], isBottom: Bool) throws(StoreError) {
         let begin = Monotonic.nanoseconds()
-        let resolvedBefore = store.resolutionCount
         // Only what is durable may hide entries for good.
-        let tombstones = structure.withLock { state.rangeTombstones }
+        let (tombstones, resolvedBefore) = structure.withLock { (state.rangeTombstones, resolutionCount) }
         var result = try manager.merge(inputs, runId: nextRunId(), isBottom: isBottom, rangeTombstones: tombstones)
         try syncTables(result)
         try structure.withLock { () throws(StoreError) in
-            if store.resolutionCount != resolvedBefore {
+            if resolutionCount != resolvedBefore {
                 // Somebody settled the counts of all runs meanwhile: what this merge found is in them already.
                 result.deltas = CountDeltas()
                 for i in result.files.indices { result.files[i].record.unknownPriors = 0 }
             }
             var items: [EditItem] = inputs.flatMap { $0.files.map { .removeTable($0.id) } }
             items += result.files.map { .addTable($0.record) }
-            for (namespace, counts) in store.countsAfterMerge(result.deltas) {
+            for (namespace, counts) in logManager.countsAfterMerge(result.deltas) {
                 items.append(.counts(namespace, counts))
             }
             try install(items, flushed: nil, added: result.files, merged: inputs, deltas: result.deltas)
@@ -323,7 +326,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         var runs: [Run] = []
         if flushed != nil, let newRun { runs.append(newRun) }
         var placed = flushed != nil
-        for run in store.root.runs {
+        for run in logManager.root.runs {
             if mergedIds.contains(run.id) {
                 if !placed, let newRun { runs.append(newRun) }
                 placed = true
@@ -336,7 +339,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 runs.append(Run(id: run.id, files: kept))
             }
         }
-        for run in store.root.runs {
+        for run in logManager.root.runs {
             for file in run.files where mergedIds.contains(run.id) || droppedIds.contains(file.id) {
                 file.markObsolete()
             }
@@ -345,7 +348,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             janitor.remove(BucketManager.path(directory, id))
         }
         let gone = Set(old.rangeTombstones.map(\.sequence)).subtracting(next.rangeTombstones.map(\.sequence))
-        store.publish(
+        logManager.publish(
             root: Bucket(id: Bucket.rootId, runs: runs), flushed: flushed, deltas: deltas, removedTombstones: gone,
             forgottenNamespaces: forgotten)
     }
@@ -354,7 +357,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     /// more.
     private func appendEdit(_ items: [EditItem]) throws(StoreError) {
         do { try manifest.append(VersionEdit(items: items), state: state) } catch {
-            if error.kind != .noSpace { store.stopWrites(error) }
+            if error.kind != .noSpace { logManager.stopWrites(error) }
             throw error
         }
     }
@@ -373,6 +376,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     /// Marks runs as resolved, durably. With `structure` held by the caller.
     func markResolved(_ runs: [Run], counts: [(UInt32, NamespaceCounts)]) throws(StoreError) {
+        resolutionCount += 1
         var items: [EditItem] = counts.map { .counts($0.0, $0.1) }
         for run in runs {
             for file in run.files where state.tables[file.id] != nil && !file.countsResolved {
@@ -382,17 +386,6 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         try appendEdit(items)
         if let fault = state.apply(VersionEdit(items: items)) { preconditionFailure(fault) }
         for run in runs { for file in run.files { file.markResolved() } }
-    }
-
-    // MARK: Waiting
-
-    /// Until fewer than `limit` sealed tables wait for their flush, or the store stops. Blocking; no locks held.
-    func waitForFlush(below limit: Int) {
-        while !isClosing {
-            let token = progressBell.token
-            if store.sealedCount < limit || !store.canFlush { return }
-            progressBell.wait(after: token, milliseconds: 1000)
-        }
     }
 }
 

@@ -19,7 +19,7 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
     /// `usesThread` false: work is done in `drain` only (tests that need a fixed order of disk operations).
     init(disk: any Disk, usesThread: Bool) {
         self.disk = disk
-        if usesThread { thread = PThread(name: "valk-janitor") { [unowned self] in run() } }
+        if usesThread { thread = PThread(name: "valk-janitor") { [self] in run() } }
     }
 
     /// From now on dead segments go to `retire`.
@@ -37,6 +37,8 @@ final class Janitor: @unchecked Sendable {  // State behind `lock`.
         lock.withLock { segments.append(segment) }
         work.signal()
     }
+
+    var isOnOwnThread: Bool { thread?.isCurrent ?? false }
 
     /// Does everything that was noted before the call. Blocking.
     func drain() {

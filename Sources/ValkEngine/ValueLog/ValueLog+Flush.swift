@@ -67,6 +67,13 @@ extension ValueLog {
         } catch {
             outcome = error
         }
+        abandon()
+        if outcome == nil { leaveTidy() }
+        if let outcome { throw outcome }
+    }
+
+    /// Ends the threads and leaves the log as it is: what is acknowledged is in it. Otherwise as `close`.
+    func abandon() {
         helperLock.withLock {
             isClosing = true
             helperWork.signal()
@@ -78,9 +85,10 @@ extension ValueLog {
         }
         for thread in threads { thread.join() }
         threads = []
-        if outcome == nil { leaveTidy() }
-        if let outcome { throw outcome }
     }
+
+    /// Whether the caller is one of the threads that `close` waits for.
+    var isOnOwnThread: Bool { threads.contains { $0.isCurrent } }
 
     /// Gives back what the next start would have to look through: the unused rest of the last segment, and segments
     /// that were made ahead and have never been written.

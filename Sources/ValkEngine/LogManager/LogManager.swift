@@ -1,0 +1,340 @@
+// Where every write goes first: gives a batch its sequence numbers, its place in the value log and its entries in the
+// active sorted table, takes new tables into use, and holds the view that readers see. The background asks it for full
+// tables and gives it new structure to show.
+//
+// Threads: everything here may be called from any thread. `commit` holds one short lock; the log itself is written by
+// `ValueLog.flush`, outside of it. Readers take no lock: they hold a view and read up to the visible sequence.
+//
+// Invariants: 1. a batch is seen by readers before it is written, but no acknowledgement leaves before the log has it.
+// 2. Sequence numbers, log order and table order agree, because all three are given under the commit lock. 3. A sealed
+// table's records lie before its end position or in the frame that was open when it was sealed.
+//
+// It knows nothing of the store that it belongs to, so that a background thread can hold it when the store is gone.
+
+import Synchronization
+import ValkBase
+import ValkDisk
+
+final class LogManager: @unchecked Sendable {  // Mutable state is behind the commit lock or atomic.
+    let options: StoreOptions
+    let log: ValueLog
+    private let pool: ChunkPool
+    private let segments: SegmentRegistry
+    private let reportEvent: @Sendable (StoreEvent) -> Void
+
+    /// Rung when a table was sealed.
+    let sealBell = Bell()
+    /// Rung when a flush has ended, well or not, and at the end.
+    let progressBell = Bell()
+
+    /// The log's commit lock: guards what follows.
+    let commitLock: Lock
+    private(set) var view: View
+    private var nextSequence: UInt64
+    private var heldSegment: UInt32
+    private(set) var baseCounts: CountDeltas
+    private var hasNoSpace = false
+    private var isEnding = false
+    private var stopReason: StoreError?
+    /// A range was deleted: a flush gives its space back.
+    private var wantsSeal = false
+    /// Range deletions since the last seal.
+    private var rangeDeletions = 0
+
+    private let viewGeneration = Atomic<UInt64>(1)
+    private let visibleAtomic: Atomic<UInt64>
+    private let separationThreshold: Atomic<Int>
+
+    /// Sealed tables that may wait for their flush before writers wait.
+    static let sealedTablesMax = 4
+
+    init(
+        options: StoreOptions, log: ValueLog, pool: ChunkPool, segments: SegmentRegistry, view: View,
+        lastSequence: UInt64, baseCounts: CountDeltas, report: @escaping @Sendable (StoreEvent) -> Void
+    ) {
+        self.options = options
+        self.log = log
+        self.pool = pool
+        self.segments = segments
+        self.view = view
+        self.baseCounts = baseCounts
+        reportEvent = report
+        commitLock = log.commitLock
+        nextSequence = lastSequence + 1
+        heldSegment = view.active.startPosition.segment
+        visibleAtomic = Atomic(lastSequence)
+        separationThreshold = Atomic(options.valueSeparationThreshold)
+    }
+
+    // MARK: Reading
+
+    var generation: UInt64 { viewGeneration.load(ordering: .acquiring) }
+    var visibleSequence: UInt64 { visibleAtomic.load(ordering: .acquiring) }
+
+    func currentView() -> (View, UInt64) {
+        commitLock.withLock { (view, viewGeneration.load(ordering: .relaxed)) }
+    }
+
+    var root: Bucket { commitLock.withLock { view.root } }
+    var rangeTombstones: [RangeTombstone] { commitLock.withLock { view.rangeTombstones } }
+
+    /// Keys of a namespace; not exact while `unknown` is not 0.
+    func counts(namespace: UInt32) -> NamespaceCounts {
+        commitLock.withLock {
+            var sum = baseCounts.counts(namespace)
+            sum += view.active.deltas.counts(namespace)
+            for table in view.sealed { sum += table.deltas.counts(namespace) }
+            return sum
+        }
+    }
+
+    // MARK: Writing
+
+    /// Applies `batch` as a whole: readers see all of it or nothing. Returns where it ends in the log; the caller
+    /// acknowledges it to its client after `flushLog` of that position. The batch is left as it is. Throws before
+    /// anything is applied: `.wouldBlock` (only without `mayBlock`) when the store cannot keep up or needs a new log
+    /// segment, `.noSpace` (deletes go on), `.writesStopped`.
+    func commit(_ batch: WriteBatch, mayBlock: Bool) throws(Interruption) -> LogPosition {
+        let threshold = separationThreshold.load(ordering: .relaxed)
+        var bytes = 0
+        var onlyDeletes = true
+        for operation in batch.operations {
+            let value = operation.valueLength
+            bytes &+= LogFormat.bytesMax(
+                keyBytes: operation.keyLength, valueBytes: value,
+                isSeparated: operation.action == .put && value >= threshold)
+            if operation.action == .put { onlyDeletes = false }
+        }
+        commitLock.lock()
+        do throws(Interruption) {
+            try admit(bytes, onlyDeletes, mayBlock)
+        } catch {
+            commitLock.unlock()
+            throw error
+        }
+        let table = view.active
+        var sequence = nextSequence
+        for operation in batch.operations {
+            apply(batch, operation, sequence, threshold, table)
+            sequence &+= 1
+        }
+        let position = log.endBatch()
+        if position.segment != heldSegment {
+            heldSegment = position.segment
+            table.segmentHolds.append(segments.hold(heldSegment))
+        }
+        nextSequence = sequence
+        visibleAtomic.store(sequence &- 1, ordering: .releasing)
+        table.logBytes &+= bytes
+        if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= options.replayBytesMax
+            || (wantsSeal && isWorthSealing)
+        {
+            seal()
+        }
+        commitLock.unlock()
+        return position
+    }
+
+    /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or
+    /// two.
+    private var isWorthSealing: Bool { view.active.sorted.usedBytes > 1 << 20 || rangeDeletions > 64 }
+
+    /// With the commit lock held; gives it up while it waits.
+    private func admit(_ bytes: Int, _ onlyDeletes: Bool, _ mayBlock: Bool) throws(Interruption) {
+        while true {
+            if stopReason != nil || isEnding { throw .writesStopped }
+            if hasNoSpace && !onlyDeletes { throw .noSpace }
+            if view.sealed.count < LogManager.sealedTablesMax || !options.usesThreads { break }
+            // Deletes are taken without room as long as there is memory for them.
+            if hasNoSpace { throw .noSpace }
+            if !mayBlock { throw .wouldBlock }
+            commitLock.unlock()
+            waitForFlush()
+            commitLock.lock()
+        }
+        try log.reserve(bytes, isUrgent: onlyDeletes, mayBlock: mayBlock)
+        if stopReason != nil || isEnding { throw .writesStopped }
+    }
+
+    @inline(__always)
+    private func apply(
+        _ batch: WriteBatch, _ operation: WriteBatch.Operation, _ sequence: UInt64, _ threshold: Int,
+        _ table: MemoryTable
+    ) {
+        let key = batch.key(operation)
+        let value = batch.value(operation)
+        var flags = operation.flags
+        let separates = operation.action == .put && value.count >= threshold
+        if separates { flags.insert(.separated) }
+        let type: RecordType
+        switch operation.action {
+        case .put: type = .put
+        case .delete: type = .delete
+        case .deleteRange: type = .deleteRange
+        }
+        let pointer = log.add(
+            type, flags: flags, tag: operation.tag, expireAt: operation.expireAt, sequence: sequence, key: key,
+            value: value, isSeparated: separates)
+        if operation.action == .deleteRange {
+            addRangeTombstone(RangeTombstone(lower: key.array, upper: value.array, sequence: sequence))
+            wantsSeal = true
+            rangeDeletions += 1
+            return
+        }
+        if table.firstWriteTime == 0 { table.firstWriteTime = Monotonic.nanoseconds() }
+        let kind: EntryKind = operation.action == .put ? .put : .delete
+        let older = table.sorted.insert(
+            key: key, sequence: sequence, kind: kind, flags: flags, tag: operation.tag, expireAt: operation.expireAt,
+            value: value, pointer: pointer)
+        if options.countsNamespaces { table.count(key, kind, flags, operation.expireAt, older, in: view) }
+    }
+
+    private func addRangeTombstone(_ tombstone: RangeTombstone) {
+        replaceView(
+            View(
+                active: view.active, sealed: view.sealed, root: view.root,
+                rangeTombstones: view.rangeTombstones + [tombstone]))
+    }
+
+    private func replaceView(_ new: View) {
+        view = new
+        viewGeneration.wrappingAdd(1, ordering: .releasing)
+    }
+
+    /// With the commit lock held: the active table becomes the newest sealed one.
+    private func seal() {
+        wantsSeal = false
+        rangeDeletions = 0
+        let table = view.active
+        table.endPosition = log.replayPosition
+        table.lastSequence = nextSequence &- 1
+        let next = MemoryTable(pool: pool, startPosition: table.endPosition, tableBytes: options.tableBytes)
+        next.segmentHolds = [segments.hold(table.endPosition.segment)]
+        if heldSegment != table.endPosition.segment { next.segmentHolds.append(segments.hold(heldSegment)) }
+        replaceView(
+            View(active: next, sealed: [table] + view.sealed, root: view.root, rangeTombstones: view.rangeTombstones))
+        sealBell.ring()
+    }
+
+    /// Until there is room for another sealed table, or there will be none. No locks held.
+    private func waitForFlush() {
+        while true {
+            let token = progressBell.token
+            let waits = commitLock.withLock {
+                view.sealed.count >= LogManager.sealedTablesMax && stopReason == nil && !hasNoSpace && !isEnding
+            }
+            if !waits { return }
+            progressBell.wait(after: token, milliseconds: 1000)
+        }
+    }
+
+    /// Seals the active table if anything is in it.
+    func sealNow() { commitLock.withLock { if view.active.sorted.entryCount > 0 || wantsSeal { seal() } } }
+
+    func setSeparationThreshold(_ bytes: Int) { separationThreshold.store(bytes, ordering: .relaxed) }
+
+    /// Nothing is taken from now on: whoever waits to write is refused.
+    func end() {
+        commitLock.withLock { isEnding = true }
+        progressBell.ring()
+    }
+
+    // MARK: State
+
+    func report(_ event: StoreEvent) { reportEvent(event) }
+
+    var writeState: WriteState {
+        if let reason = log.stopReason { return .stopped(reason) }
+        return commitLock.withLock {
+            if let stopReason { return .stopped(stopReason) }
+            return hasNoSpace ? .deletesOnly : .open
+        }
+    }
+
+    var stopError: StoreError {
+        log.stopReason ?? commitLock.withLock { stopReason } ?? StoreError(.disk, "the log cannot be written")
+    }
+
+    /// Everything committed so far is durable when this returns.
+    func sync() throws(StoreError) {
+        do { try log.sync() } catch { throw stopError }
+    }
+
+    // MARK: For the controller
+
+    func oldestSealed() -> MemoryTable? { commitLock.withLock { view.sealed.last } }
+    var sealedCount: Int { commitLock.withLock { view.sealed.count } }
+
+    /// Seals a table that has been open for long, so that its log can be given back, and one with a range deletion
+    /// that frees table files. Called once a second while there is nothing to flush.
+    func sealIfOld() {
+        commitLock.withLock {
+            if wantsSeal && !view.root.runs.isEmpty { return seal() }
+            let table = view.active
+            guard table.firstWriteTime != 0, table.sorted.usedBytes > 1 << 20 else { return }
+            if Monotonic.nanoseconds() - table.firstWriteTime > 300_000_000_000 { seal() }
+        }
+    }
+
+    /// A flush failed. Returns whether it is worth another try.
+    func backgroundFailed(_ error: StoreError) -> Bool {
+        if error.kind == .noSpace {
+            let isNews = commitLock.withLock { () -> Bool in
+                defer { hasNoSpace = true }
+                return !hasNoSpace
+            }
+            progressBell.ring()
+            if isNews { report(.spaceRunsOut) }
+            return true
+        }
+        stopWrites(error)
+        return false
+    }
+
+    func stopWrites(_ error: StoreError) {
+        commitLock.withLock { if stopReason == nil { stopReason = error } }
+        progressBell.ring()
+        report(.writesStopped(error))
+    }
+
+    func countsAfterFlush(of table: MemoryTable) -> [(UInt32, NamespaceCounts)] {
+        commitLock.withLock { changed(by: table.deltas) }
+    }
+
+    func countsAfterMerge(_ deltas: CountDeltas) -> [(UInt32, NamespaceCounts)] {
+        commitLock.withLock { changed(by: deltas) }
+    }
+
+    private func changed(by deltas: CountDeltas) -> [(UInt32, NamespaceCounts)] {
+        deltas.items.map { item in
+            var sum = baseCounts.counts(item.namespace)
+            sum += item.counts
+            return (item.namespace, sum)
+        }
+    }
+
+    func addToBase(_ deltas: CountDeltas) { commitLock.withLock { baseCounts.add(deltas) } }
+
+    /// Shows a new structure to readers.
+    func publish(
+        root: Bucket, flushed: MemoryTable?, deltas: CountDeltas, removedTombstones: Set<UInt64>,
+        forgottenNamespaces: [UInt32]
+    ) {
+        let (old, spaceIsBack) = commitLock.withLock { () -> (View, Bool) in
+            let old = view
+            if let flushed { baseCounts.add(flushed.deltas) }
+            baseCounts.add(deltas)
+            for namespace in forgottenNamespaces { baseCounts.forget(namespace) }
+            replaceView(
+                View(
+                    active: view.active, sealed: view.sealed.filter { $0 !== flushed }, root: root,
+                    rangeTombstones: view.rangeTombstones.filter { !removedTombstones.contains($0.sequence) }))
+            let wasFull = hasNoSpace
+            hasNoSpace = false
+            return (old, wasFull)
+        }
+        // The old view may be the last holder of a table: it goes outside of the lock.
+        withExtendedLifetime(old) {}
+        if spaceIsBack { report(.spaceIsBack) }
+    }
+}
