@@ -226,7 +226,9 @@ extension ValueLog {
     func runHelper() {
         helperLock.lock()
         while !isClosing && failure == nil {
-            if requested <= acknowledgedPosition.load(ordering: .acquiring) {
+            let target = requested
+            // Others may have written meanwhile what was handed over. That must still be told.
+            if target <= min(announced, acknowledgedPosition.load(ordering: .acquiring)) {
                 helperIsIdle = true
                 helperWork.wait(helperLock)
                 helperIsIdle = false
@@ -235,6 +237,7 @@ extension ValueLog {
             helperLock.unlock()
             helperStep()
             helperLock.lock()
+            announced = target
         }
         helperLock.unlock()
     }

@@ -54,7 +54,9 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     let helperLock = Lock()
     let helperWork = Condition()
     let progress = Condition()
+    /// What the log thread was asked to see written, and what it has told of since.
     var requested: UInt64 = 0
+    var announced: UInt64 = 0
     var helperIsIdle = false
     var isClosing = false
     var failure: StoreError?

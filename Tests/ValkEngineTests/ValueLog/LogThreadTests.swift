@@ -175,6 +175,25 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         try fixture.log.close()
     }
 
+    /// A loop hands its frame over while a sync runs; before the log thread looks, another loop has written it.
+    @Test func whatOthersWroteIsToldToo() throws {
+        let fixture = try LogFixture(SimulatedDisk(), "/log", options: LogThreadTests.options(.no))
+        let log = fixture.log
+        let told = Bell()
+        log.addObserver { told.ring() }
+        for round in 0..<20 {
+            let token = told.token
+            let added = try fixture.add([.put("key\(round)", "1")])
+            try log.writePending()
+            #expect(log.acknowledged >= added.position)
+            log.handOver(added.position)
+            told.wait(after: token, milliseconds: 20_000)
+            #expect(told.token != token, "round \(round)")
+            if told.token == token { break }
+        }
+        try log.close()
+    }
+
     @Test(arguments: [SyncPolicy.always, .everySecond], [DiskOperation.write, .sync])
     func aFailureStopsWritingForGood(policy: SyncPolicy, operation: DiskOperation) throws {
         let disk = FaultyDisk(SimulatedDisk())
