@@ -115,7 +115,10 @@ package final class KeyAccess {
             for namespace in retired { keyspace.bookmarks.drop(namespace: namespace) }
         }
         if state.pointee.expiredOverwritten > 0 { keyspace.addExpired(state.pointee.expiredOverwritten) }
-        if state.pointee.hasWritten { batch.clear() }
+        if state.pointee.hasWritten {
+            reader.noteWrite()
+            batch.clear()
+        }
         forget()
     }
 

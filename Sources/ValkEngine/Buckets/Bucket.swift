@@ -71,6 +71,19 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         if index < fileCount { tables[index]._withUnsafeGuaranteedRef { $0.prefetch(hash) } }
     }
 
+    /// The table and the block of it that may hold `key`; nil when this run does not have the key.
+    @inline(__always)
+    func place(_ key: ByteView, _ hash: UInt64) -> (table: Unmanaged<Table>, block: Int)? {
+        let index = fileIndex(key)
+        if index == fileCount { return nil }
+        let table = tables[index]
+        return table._withUnsafeGuaranteedRef {
+            guard $0.mayContain(hash) else { return nil }
+            let block = $0.index.lowerBound(key)
+            return block == $0.index.count ? nil : (table, block)
+        }
+    }
+
     /// Looks for the newest version of `key` in this run; see `Table.find`.
     @inline(__always)
     func find(

@@ -146,6 +146,10 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
         return first & second & 1 != 0
     }
 
+    /// Asks for the memory that `mayContain` touches.
+    @inline(__always)
+    func prefetchFilter(_ hash: UInt64) { valk_prefetch(filterWords(hash).first) }
+
     /// As `find(_:maxSequence:)`, with `key.hash64` at hand.
     @inline(__always)
     package func find(_ key: ByteView, _ hash: UInt64, maxSequence: UInt64) -> TableRecord? {

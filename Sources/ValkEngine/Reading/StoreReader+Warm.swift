@@ -1,37 +1,136 @@
 // Look-ahead for pipelines: before the commands of a pipeline run one by one, the memory that their look-ups will touch
-// is asked for all at once. Hints only; wrong or missing ones cost time, never correctness.
+// is asked for all at once, one step of the search for all keys before the next step for any. A search is a chain of
+// loads, each of which may wait for memory; sixteen chains side by side wait little longer than one.
+//
+// Wrong guesses cost time, never correctness: what was announced and is not asked for is forgotten, what is asked for
+// and was not announced is searched as always.
 
+import CValk
 import ValkBase
 
 extension StoreReader {
     /// Keys of one call at most.
-    package static var warmKeysMax: Int { 16 }
+    package static var warmKeysMax: Int { LookAhead.capacity }
 
-    /// Asks for what `find` (and a write) of `count` keys will touch: nodes and records of the tables in memory, and
-    /// the filters of table files for keys that are not there. May be called at any time on the reader's thread.
+    /// Prepares the look-ups and writes of `count` keys. The keys' bytes must stay as they are until the next call of
+    /// `warm` or `cool`. May be called at any time between commands, on the reader's thread.
     package func warm(_ keys: UnsafePointer<ByteView>, _ count: Int) {
         precondition(count <= StoreReader.warmKeysMax, "\(count) keys to warm")
+        begin()
+        let ahead = self.ahead
+        ahead.pointee.reset()
+        let reads = ahead.pointee.sawReads
+        let writes = ahead.pointee.sawWrites
+        ahead.pointee.sawReads = false
+        ahead.pointee.sawWrites = false
         let view = self.view
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 3 * StoreReader.warmKeysMax) { words in
+        if writes { warmTable(view.memory[0], keys, count) }
+        if reads { warmReads(view, keys, count, skipsActive: writes) }
+    }
+
+    /// Forgets what `warm` was told: its keys' bytes are about to change.
+    package func cool() { ahead.pointee.reset() }
+
+    /// A command of this thread has written; `warm` then prepares writes too.
+    @inline(__always)
+    package func noteWrite() { ahead.pointee.sawWrites = true }
+
+    private func warmTable(_ table: Unmanaged<SortedTable>, _ keys: UnsafePointer<ByteView>, _ count: Int) {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * LookAhead.capacity) { words in
             guard let slots = words.baseAddress else { return }
-            let depths = UnsafeMutableRawPointer(slots + StoreReader.warmKeysMax)
-                .assumingMemoryBound(to: Int.self)
-            let found = slots + 2 * StoreReader.warmKeysMax
-            for i in 0..<count { found[i] = 0 }
-            for t in 0..<view.memoryCount {
-                view.memory[t]._withUnsafeGuaranteedRef { $0.warm(keys, count, slots, depths) }
-                for i in 0..<count { found[i] |= slots[i] }
-            }
-            if view.runCount > 0 { warmRuns(view, keys, count, found) }
+            let depths = UnsafeMutableRawPointer(slots + LookAhead.capacity).assumingMemoryBound(to: Int.self)
+            table._withUnsafeGuaranteedRef { $0.warm(keys, count, slots, depths) }
         }
     }
 
-    private func warmRuns(
-        _ view: View, _ keys: UnsafePointer<ByteView>, _ count: Int, _ found: UnsafePointer<UInt64>
-    ) {
-        for i in 0..<count where found[i] == 0 {
-            let hash = keys[i].hash64
-            for r in 0..<view.runCount { view.runs[r]._withUnsafeGuaranteedRef { $0.prefetch(keys[i], hash) } }
+    private func warmReads(_ view: View, _ keys: UnsafePointer<ByteView>, _ count: Int, skipsActive: Bool) {
+        let ahead = self.ahead
+        let tables = view.memory
+        for i in 0..<count {
+            let item = LookAhead.Item(key: keys[i], hash: keys[i].hash64, run: 0)
+            ahead.pointee.add(item)
+            for t in 0..<view.memoryCount { tables[t]._withUnsafeGuaranteedRef { $0.prefetchFilter(item.hash) } }
+            for r in 0..<view.runCount { view.runs[r]._withUnsafeGuaranteedRef { $0.prefetch(keys[i], item.hash) } }
         }
+        let items = ahead.pointee.items
+        var inMemory: UInt32 = 0
+        withUnsafeTemporaryAllocation(of: ByteView.self, capacity: LookAhead.capacity) { buffer in
+            guard let found = buffer.baseAddress else { return }
+            for t in 0..<view.memoryCount {
+                var n = 0
+                for i in 0..<count where inMemory >> UInt32(i) & 1 == 0 {
+                    if tables[t]._withUnsafeGuaranteedRef({ $0.mayContain(items[i].hash) }) {
+                        inMemory |= 1 << UInt32(i)
+                        (found + n).initialize(to: items[i].key)
+                        n &+= 1
+                    }
+                }
+                if n > 0 && !(t == 0 && skipsActive) { warmTable(tables[t], found, n) }
+            }
+        }
+        if view.runCount > 0 { warmRuns(view, count, inMemory) }
+    }
+
+    /// Keys with a bit in `inMemory` are most likely found before any run is asked.
+    private func warmRuns(_ view: View, _ count: Int, _ inMemory: UInt32) {
+        let items = ahead.pointee.items
+        for i in 0..<count where inMemory >> UInt32(i) & 1 == 0 {
+            let item = items + i
+            view.settle(item, from: 0)
+            item.pointee.table?._withUnsafeGuaranteedRef { valk_prefetch($0.index.slots + item.pointee.block) }
+        }
+        for i in 0..<count {
+            let item = items + i
+            item.pointee.table?._withUnsafeGuaranteedRef {
+                let frame = valk_load_acquire_u64($0.index.slots + item.pointee.block)
+                if let frame = UnsafeRawPointer(bitPattern: UInt(frame)) { valk_prefetch(frame) }
+            }
+        }
+        for i in 0..<count {
+            let item = items + i
+            item.pointee.table?._withUnsafeGuaranteedRef {
+                guard let frame = BlockFramePointer.pin(slot: $0.index.slots + item.pointee.block, warm: true)
+                else { return }
+                item.pointee.frame = frame
+                BlockView(frame).prefetch()
+            }
+        }
+        for i in 0..<count {
+            let item = items + i
+            guard let frame = item.pointee.frame else { continue }
+            var place = BodyPlace()
+            switch BlockView(frame).locate(item.pointee.key, UInt64.max, &place) {
+            case .found:
+                item.pointee.body = place.at
+                item.pointee.bodyLength = place.length
+                valk_prefetch(place.at)
+                valk_prefetch(place.at + 64)
+            case .absent:
+                item.pointee.run &+= 1
+                fallthrough
+            case .continues:
+                frame.unpin()
+                item.pointee.frame = nil
+                item.pointee.table = nil
+            }
+        }
+    }
+}
+
+extension View {
+    /// Moves an item to the first run, from `first` on, that may hold its key.
+    @inline(__always)
+    fileprivate func settle(_ item: UnsafeMutablePointer<LookAhead.Item>, from first: Int) {
+        var run = first
+        while run < runCount {
+            let place = runs[run]._withUnsafeGuaranteedRef { $0.place(item.pointee.key, item.pointee.hash) }
+            if let place {
+                item.pointee.table = place.table
+                item.pointee.block = place.block
+                break
+            }
+            run &+= 1
+        }
+        item.pointee.run = run
     }
 }

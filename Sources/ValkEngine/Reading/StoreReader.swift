@@ -15,6 +15,8 @@ package final class StoreReader {
     package var batch: WriteBatch?
 
     private(set) var view: View
+    /// What is known of the keys of the commands to come.
+    let ahead: UnsafeMutablePointer<LookAhead>
     private var generation: UInt64
     private(set) var visible: UInt64 = 0
     private let slot: UnsafeMutablePointer<Entry>
@@ -30,11 +32,15 @@ package final class StoreReader {
         (view, generation) = store.currentView()
         slot = .allocate(capacity: 1)
         slot.initialize(to: Entry())
+        ahead = .allocate(capacity: 1)
+        ahead.initialize(to: LookAhead())
         pins = BlockPins.make(store.cache)
     }
 
     deinit {
         slot.deallocate()
+        ahead.deinitialize(count: 1)
+        ahead.deallocate()
         BlockPins.destroy(pins)
         for buffer in buffers {
             buffer.deinitialize(count: 1)
@@ -51,7 +57,11 @@ package final class StoreReader {
     }
 
     @inline(never)
-    private func renew() { (view, generation) = store.currentView() }
+    private func renew() {
+        // What was looked up ahead of time holds for the old view.
+        ahead.pointee.reset()
+        (view, generation) = store.currentView()
+    }
 
     /// Ends a command: views handed out by `find` and `value` are invalid from here on.
     package func end() {
@@ -80,10 +90,10 @@ package final class StoreReader {
     /// entry is valid until the next `find`; its views until `end`.
     package func find(_ key: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
         if let batch, !batch.isEmpty, let own = batch.lookUp(key) { return findOwn(own, batch) }
-        let maxSequence = visible
+        let ahead = self.ahead
+        ahead.pointee.sawReads = true
+        if !ahead.pointee.isEmpty, let item = ahead.pointee.take(key) { return try findAhead(key, item) }
         let view = self.view
-        let count = view.memoryCount
-        let tables = view.memory
         let hash = key.hash64
         // The filters of the runs are likely not in the processor's cache: ask for all of them before waiting for one.
         var r = 0
@@ -91,25 +101,69 @@ package final class StoreReader {
             view.runs[r]._withUnsafeGuaranteedRef { $0.prefetch(key, hash) }
             r &+= 1
         }
+        switch findInMemory(view, key, hash) {
+        case .found: return checked(key, visible)
+        case .deleted: return nil
+        case .absent: return view.runCount == 0 ? nil : try findInRuns(view, key, hash, from: 0)
+        }
+    }
+
+    private enum InMemory {
+        case found
+        case deleted
+        case absent
+    }
+
+    @inline(__always)
+    private func findInMemory(_ view: View, _ key: ByteView, _ hash: UInt64) -> InMemory {
+        let maxSequence = visible
+        let count = view.memoryCount
+        let tables = view.memory
         var i = 0
         while i < count {
             if let record = tables[i]._withUnsafeGuaranteedRef({ $0.find(key, hash, maxSequence: maxSequence) }) {
-                if record.kind == .delete { return nil }
+                if record.kind == .delete { return .deleted }
                 record.fill(slot)
-                return checked(key, maxSequence)
+                return .found
             }
             i &+= 1
         }
-        if view.runCount == 0 { return nil }
-        return try findInRuns(view, key, hash, maxSequence)
+        return .absent
+    }
+
+    /// As `find`, for a key whose search in the runs is done already. Ends or takes over the item's pin.
+    @inline(__always)
+    private func findAhead(
+        _ key: ByteView, _ item: UnsafePointer<LookAhead.Item>
+    ) throws(Interruption) -> UnsafePointer<Entry>? {
+        let view = self.view
+        switch findInMemory(view, key, item.pointee.hash) {
+        case .found:
+            item.pointee.frame?.unpin()
+            return checked(key, visible)
+        case .deleted:
+            item.pointee.frame?.unpin()
+            return nil
+        case .absent: break
+        }
+        guard let frame = item.pointee.frame else {
+            return item.pointee.run >= view.runCount
+                ? nil : try findInRuns(view, key, item.pointee.hash, from: item.pointee.run)
+        }
+        pins.pointee.countHit()
+        pins.pointee.add(frame)
+        BlockView(frame).readBody(item.pointee.body, item.pointee.bodyLength, into: slot)
+        slot.pointee.key = key
+        return slot.pointee.kind == .delete ? nil : checked(key, visible)
     }
 
     private func findInRuns(
-        _ view: View, _ key: ByteView, _ hash: UInt64, _ maxSequence: UInt64
+        _ view: View, _ key: ByteView, _ hash: UInt64, from first: Int
     ) throws(Interruption) -> UnsafePointer<Entry>? {
+        let maxSequence = visible
         let count = view.runCount
         let runs = view.runs
-        var i = 0
+        var i = first
         while i < count {
             let result = runs[i]._withUnsafeGuaranteedRef {
                 $0.find(key, hash, maxSequence: maxSequence, slot, pins, mayBlock: mayBlock)

@@ -89,6 +89,12 @@ enum BlockSearch {
     case continues
 }
 
+/// Where an entry's body lies.
+struct BodyPlace {
+    var at: UnsafeRawPointer = emptyBytes
+    var length = 0
+}
+
 /// A validated block in memory. Does not own it.
 struct BlockView {
     let base: UnsafeRawPointer
@@ -99,6 +105,11 @@ struct BlockView {
     init(base: UnsafeRawPointer, count: Int) {
         self.base = base
         self.count = count
+    }
+
+    @inline(__always)
+    init(_ frame: BlockFramePointer) {
+        self.init(base: UnsafeRawPointer(frame.pointee.bytes), count: Int(frame.pointee.count))
     }
 
     @inline(__always) var baseSequence: UInt64 { base.fixed(0, UInt64.self) }
@@ -199,6 +210,18 @@ struct BlockView {
     /// in, with `key` itself as its key.
     @inline(__always)
     func find(_ key: ByteView, _ maxSequence: UInt64, _ entry: UnsafeMutablePointer<Entry>) -> BlockSearch {
+        var place = BodyPlace()
+        let result = locate(key, maxSequence, &place)
+        if result == .found {
+            readBody(place.at, place.length, into: entry)
+            entry.pointee.key = key
+        }
+        return result
+    }
+
+    /// As `find`, but gives the place of the entry's body and does not touch it when any version will do.
+    @inline(__always)
+    func locate(_ key: ByteView, _ maxSequence: UInt64, _ place: inout BodyPlace) -> BlockSearch {
         let prefixLength = self.prefixLength
         if prefixLength > 0 {
             guard key.count >= prefixLength, memcmp(key.base, base + BlockFormat.headerBytes, prefixLength) == 0
@@ -242,9 +265,8 @@ struct BlockView {
                 } else if head.unshared > wanted {
                     return .absent
                 } else if head.unshared == wanted {
-                    if sequence(body) <= maxSequence {
-                        readBody(body, head.body, into: entry)
-                        entry.pointee.key = key
+                    if maxSequence == UInt64.max || sequence(body) <= maxSequence {
+                        place = BodyPlace(at: body, length: head.body)
                         return .found
                     }
                 }

@@ -29,6 +29,8 @@ struct KeyWarmer: ~Copyable {
     ) -> Int {
         let found = RequestPreview.keys(
             bytes, from: from, length: length, into: keys, room: StoreReader.warmKeysMax)
+        // What was announced before refers to the memory that is written now.
+        reader.cool()
         // One key alone has nothing to overlap with.
         if found.keys > 1 {
             for i in 0..<found.keys {
