@@ -33,15 +33,13 @@ extension Store {
                 let hasOpen = logManager.commitLock.withLock { table.deltas.items.contains { $0.counts.unknown != 0 } }
                 if !hasOpen { continue }
                 let below = BelowReader(view: view, memory: Array(tables[(i + 1)...]), fromRun: 0, store: self)
-                let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max, allVersions: true)
+                let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
                 cursor.seekToFirst()
                 var found: [(TableRecord, (kind: EntryKind, expires: Bool)?)] = []
                 while cursor.isValid {
-                    let entry = cursor.entry
-                    if entry.flags.contains(.priorUnknown), CountedKey.namespace(entry.key) != nil,
-                        let record = cursor.openRecord
-                    {
-                        found.append((record, try below.prior(entry.key)))
+                    let record = cursor.oldestRecord
+                    if record.flags.contains(.priorUnknown), CountedKey.namespace(record.key) != nil {
+                        found.append((record, try below.prior(record.key)))
                     }
                     cursor.next()
                 }

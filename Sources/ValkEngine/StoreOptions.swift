@@ -35,7 +35,7 @@ public struct StoreOptions: Sendable {
     /// Table files of merges are cut at this size.
     public var tableFileBytes: Int = 64 << 20
     /// Runs of similar size that are merged at once, 2 to 16.
-    public var mergeWidth: Int = 4
+    public var mergeWidth: Int = 8
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false

@@ -53,6 +53,29 @@ static inline void valk_cpu_relax(void) {
     __asm__ __volatile__("yield");
 #endif
 }
+// MARK: Small searches, written so that the compiler turns them into vector instructions.
+/// Of the first `count` of 16 bytes, the least that is not below `low`: byte << 4 | place, or -1. Reads all 16.
+static inline int32_t valk_least_byte16(const void *p, int32_t count, int32_t low) {
+    const uint8_t *bytes = (const uint8_t *)p;
+    int16_t best = INT16_MAX;
+    for (int16_t i = 0; i < 16; i++) {
+        int16_t candidate = (int16_t)(bytes[i] << 4 | i);
+        candidate = bytes[i] >= low && i < count ? candidate : INT16_MAX;
+        best = candidate < best ? candidate : best;
+    }
+    return best == INT16_MAX ? -1 : best;
+}
+/// The same of 4 bytes.
+static inline int32_t valk_least_byte4(const void *p, int32_t count, int32_t low) {
+    const uint8_t *bytes = (const uint8_t *)p;
+    int32_t best = INT32_MAX;
+    for (int32_t i = 0; i < 4; i++) {
+        int32_t candidate = bytes[i] >= low && i < count ? bytes[i] << 4 | i : INT32_MAX;
+        best = candidate < best ? candidate : best;
+    }
+    return best == INT32_MAX ? -1 : best;
+}
+
 static inline void valk_prefetch(const void *p) { __builtin_prefetch(p); }
 
 // MARK: Checksums and hashes.

@@ -27,6 +27,23 @@ struct JobResult {
     var entriesWritten = 0
 }
 
+/// An entry with its bytes.
+private struct EntryCopy: ~Copyable {
+    var entry = Entry()
+    private var key = ByteBuffer(capacity: 256)
+    private var value = ByteBuffer(capacity: 4096)
+
+    mutating func take(_ other: UnsafePointer<Entry>) {
+        key.removeAll()
+        key.append(other.pointee.key)
+        value.removeAll()
+        value.append(other.pointee.value)
+        entry = other.pointee
+        entry.key = key.view
+        entry.value = value.view
+    }
+}
+
 /// Numbers for new files; handed out by the controller.
 protocol FileNumbers: AnyObject {
     func nextFileId() -> UInt64
@@ -50,32 +67,22 @@ struct BucketManager {
     /// Writes a sealed table as one run. Keeps the newest version of each key: views keep older ones in memory.
     func flush(_ table: MemoryTable, runId: UInt64, rangeTombstones: [RangeTombstone]) throws(StoreError) -> JobResult {
         var result = JobResult()
+        result.entriesRead = table.sorted.entryCount
         var output = RunOutput(self, runId: runId, warms: true)
-        let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max, allVersions: true)
+        let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
         do {
             cursor.seekToFirst()
-            var key = ByteBuffer(capacity: 256)
-            while cursor.isValid {
-                var newest = cursor.entry
-                key.removeAll()
-                key.append(newest.key)
-                result.entriesRead += 1
+            while let position = cursor.position {
                 // Inside one table the priors of all but the oldest version are known and counted.
-                var oldest = newest.flags
+                let isOpen =
+                    options.countsNamespaces && CountedKey.namespace(position.pointee.key) != nil
+                    && cursor.oldestRecord.flags.contains(.priorUnknown)
+                if !hides(rangeTombstones, position) {
+                    var entry = position.pointee
+                    entry.setPriorUnknown(isOpen)
+                    try output.add(entry)
+                }
                 cursor.next()
-                while cursor.isValid, cursor.entry.key == key.view {
-                    oldest = cursor.entry.flags
-                    result.entriesRead += 1
-                    cursor.next()
-                }
-                if hides(rangeTombstones, newest) { continue }
-                newest.flags.remove(.priorUnknown)
-                if oldest.contains(.priorUnknown) && options.countsNamespaces
-                    && CountedKey.namespace(newest.key) != nil
-                {
-                    newest.flags.insert(.priorUnknown)
-                }
-                try output.add(newest)
             }
             try output.finish(&result)
         } catch {
@@ -97,38 +104,41 @@ struct BucketManager {
         defer { BlockPins.destroy(pins) }
         let merged = MergeCursor(runs.map { RunCursor($0, pins, access: .merge, mayBlock: true) })
         defer { merged.clear() }
-        let resolvedUpTo = runs.map { run in (run, run.files.allSatisfy(\.countsResolved)) }
+        let resolved = runs.filter { $0.files.allSatisfy(\.countsResolved) }.map(\.sequences)
+        var copy = EntryCopy()
         do {
             try reading { () throws(Interruption) in try merged.seekToFirst() }
-            var key = ByteBuffer(capacity: 256)
-            var value = ByteBuffer(capacity: 4096)
-            while merged.isValid {
-                // The newest version is copied: the cursor moves on before it is written.
-                var newest = merged.entry
-                key.removeAll()
-                key.append(newest.key)
-                value.removeAll()
-                value.append(newest.value)
-                newest.key = key.view
-                newest.value = value.view
+            while let position = merged.position {
                 var chain = VersionChain()
-                var isHidden = false
-                repeat {
-                    let entry = merged.entry
-                    result.entriesRead += 1
-                    isHidden = isHidden || hides(rangeTombstones, entry)
-                    if options.countsNamespaces && !isHidden {
-                        let isResolved = resolvedUpTo.contains { $0.1 && $0.0.covers(entry.sequence) }
-                        chain.take(entry, isResolved: isResolved, deltas: &result.deltas)
+                var isHidden = take(position, resolved, rangeTombstones, &chain, &result)
+                if !merged.meetsOthers {
+                    // The usual case, a key with one version: it goes from block to block.
+                    let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
+                    if !isHidden && (position.pointee.kind == .put || !isBottom) {
+                        var entry = position.pointee
+                        entry.setPriorUnknown(isOpen)
+                        try output.add(entry)
                     }
                     try reading { () throws(Interruption) in try merged.next() }
-                } while merged.isValid && merged.entry.key == key.view
+                    continue
+                }
+                // The newest version is copied: the cursor moves on before it is written.
+                copy.take(position)
+                let newestIsHidden = isHidden
+                try reading { () throws(Interruption) in try merged.next() }
+                while let older = merged.position, older.pointee.key == copy.entry.key {
+                    isHidden = isHidden || hides(rangeTombstones, older)
+                    if isHidden {
+                        result.entriesRead += 1
+                    } else {
+                        _ = take(older, resolved, rangeTombstones, &chain, &result)
+                    }
+                    try reading { () throws(Interruption) in try merged.next() }
+                }
                 let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
-                if hides(rangeTombstones, newest) { continue }
-                if newest.kind == .delete && isBottom { continue }
-                newest.flags.remove(.priorUnknown)
-                if isOpen { newest.flags.insert(.priorUnknown) }
-                try output.add(newest)
+                if newestIsHidden || (copy.entry.kind == .delete && isBottom) { continue }
+                copy.entry.setPriorUnknown(isOpen)
+                try output.add(copy.entry)
             }
             try output.finish(&result)
         } catch {
@@ -138,11 +148,32 @@ struct BucketManager {
         return result
     }
 
-    private func hides(_ tombstones: [RangeTombstone], _ entry: Entry) -> Bool {
-        for tombstone in tombstones where tombstone.sequence > entry.sequence && tombstone.covers(entry.key) {
-            return true
+    /// Accounts for one version that a merge met. Returns whether a range deletion hides it.
+    @inline(__always)
+    private func take(
+        _ version: UnsafePointer<Entry>, _ resolved: [ClosedRange<UInt64>], _ tombstones: [RangeTombstone],
+        _ chain: inout VersionChain, _ result: inout JobResult
+    ) -> Bool {
+        result.entriesRead += 1
+        if hides(tombstones, version) { return true }
+        if options.countsNamespaces {
+            let sequence = version.pointee.sequence
+            let isResolved =
+                version.pointee.flags.contains(.priorUnknown) && resolved.contains { $0.contains(sequence) }
+            chain.take(version.pointee, isResolved: isResolved, deltas: &result.deltas)
         }
         return false
+    }
+
+    @inline(__always)
+    private func hides(_ tombstones: [RangeTombstone], _ entry: UnsafePointer<Entry>) -> Bool {
+        if tombstones.isEmpty { return false }
+        return hidesSlow(tombstones, entry)
+    }
+
+    @inline(never)
+    private func hidesSlow(_ tombstones: [RangeTombstone], _ entry: UnsafePointer<Entry>) -> Bool {
+        tombstones.contains { $0.sequence > entry.pointee.sequence && $0.covers(entry.pointee.key) }
     }
 
     private func reading(_ body: () throws(Interruption) -> Void) throws(StoreError) {
@@ -150,99 +181,5 @@ struct BucketManager {
             throw StoreError(
                 error == .damaged ? .corruption : .disk, "a table could not be read during a merge (\(error))")
         }
-    }
-}
-
-/// The files of a run that is being written: a new one is begun when the last has reached its size.
-struct RunOutput {
-    private let manager: BucketManager
-    private let runId: UInt64
-    private let warms: Bool
-    private var writer: TableWriter?
-    private var fileId: UInt64 = 0
-    private var written: [NewFile] = []
-    private var entries = 0
-    private var lastNamespace: UInt32 = 0
-
-    init(_ manager: BucketManager, runId: UInt64, warms: Bool) {
-        self.manager = manager
-        self.runId = runId
-        self.warms = warms
-    }
-
-    mutating func add(_ entry: Entry) throws(StoreError) {
-        // Files do not span namespaces, so that dropping a namespace drops whole files.
-        let namespace =
-            manager.options.countsNamespaces && entry.key.count >= 4 ? entry.key.base.bigEndian(0, UInt32.self) : 0
-        if let writer, writer.estimatedFileBytes >= manager.options.tableFileBytes || namespace != lastNamespace {
-            try close(writer)
-            if manager.isCancelled() { throw StoreError(.invalid, "the store is closing") }
-        }
-        lastNamespace = namespace
-        let target: TableWriter
-        if let writer {
-            target = writer
-        } else {
-            fileId = manager.numbers.nextFileId()
-            target = try TableWriter(
-                disk: manager.disk, path: BucketManager.path(manager.directory, fileId), fileId: fileId,
-                options: TableOptions(manager.options), cache: warms ? manager.cache : nil)
-            writer = target
-        }
-        try target.add(entry)
-        entries += 1
-    }
-
-    private mutating func close(_ writer: TableWriter) throws(StoreError) {
-        let finished = try writer.finish()
-        written.append(NewFile(record: TableRecordItem(finished, runId: runId), finished: finished))
-        self.writer = nil
-    }
-
-    mutating func finish(_ result: inout JobResult) throws(StoreError) {
-        if let writer { try close(writer) }
-        result.files = written
-        result.entriesWritten = entries
-        result.bytesWritten = written.reduce(0) { $0 + $1.finished.fileBytes }
-    }
-
-    /// Removes what was written.
-    mutating func abandon() {
-        if let writer {
-            writer.abandon()
-            remove(BucketManager.path(manager.directory, fileId))
-        }
-        writer = nil
-        for file in written { remove(file.finished.path) }
-        written = []
-    }
-
-    private func remove(_ path: String) {
-        // What cannot be removed now is an orphan that the next start removes.
-        do { try manager.disk.remove(path) } catch { return }
-    }
-}
-
-extension TableRecordItem {
-    init(_ finished: FinishedTable, runId: UInt64) {
-        let properties = finished.properties
-        self.init(
-            fileId: finished.fileId, runId: runId, bucketId: Bucket.rootId, slot: 0,
-            bytes: UInt64(finished.fileBytes), entries: properties.entryCount,
-            tombstones: properties.tombstoneCount, unknownPriors: properties.unknownPriorCount,
-            sequenceMin: properties.sequenceMin, sequenceMax: properties.sequenceMax,
-            expireAtMin: properties.expireAtMin, expireAtMax: properties.expireAtMax,
-            smallest: properties.smallestKey, largest: properties.largestKey,
-            segments: properties.segments.map {
-                SegmentShare(segment: $0.segment, bytes: $0.bytes, count: $0.count)
-            })
-    }
-}
-
-extension TableOptions {
-    init(_ options: StoreOptions) {
-        self.init()
-        blockBytes = options.blockBytes
-        filterBitsPerKey = options.filterBitsPerKey
     }
 }

@@ -9,9 +9,9 @@
 
 struct MergePicker: Sendable {
     /// Runs to a merge, 2 to 16.
-    var width = 4
+    var width = 8
     /// More runs than this cost readers too much.
-    var runsMax = 12
+    var runsMax = 20
     /// Runs below this size count as if they had it: they cost next to nothing and are many soon.
     var smallestBytes = 1 << 20
     /// At most this many runs go into one merge.

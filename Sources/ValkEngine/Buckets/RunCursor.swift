@@ -9,7 +9,7 @@ final class RunCursor: EntryCursor {
     private let access: TableAccess
     private let mayBlock: Bool
     private var at = -1
-    private var cursor: EntryCursor?
+    private var cursor: TableCursor?
 
     /// `pins` must outlive the cursor.
     init(_ run: Run, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
@@ -20,14 +20,7 @@ final class RunCursor: EntryCursor {
         super.init()
     }
 
-    override var isValid: Bool { cursor?.isValid ?? false }
-
-    override var entryPointer: UnsafePointer<Entry> {
-        guard let cursor else { preconditionFailure("entry of a cursor that is nowhere") }
-        return cursor.entryPointer
-    }
-
-    private func open(_ index: Int) -> EntryCursor? {
+    private func open(_ index: Int) -> TableCursor? {
         guard index >= 0 && index < run.files.count else {
             at = index
             cursor = nil
@@ -42,48 +35,55 @@ final class RunCursor: EntryCursor {
 
     private func settleForward() throws(Interruption) {
         while let cursor, !cursor.isValid {
-            guard let next = open(at + 1) else { return }
+            guard let next = open(at + 1) else { break }
             try next.seekToFirst()
         }
+        position = cursor?.position
     }
 
     private func settleBackward() throws(Interruption) {
         while let cursor, !cursor.isValid {
-            guard let previous = open(at - 1) else { return }
+            guard let previous = open(at - 1) else { break }
             try previous.seekToLast()
         }
+        position = cursor?.position
     }
 
     override func seek(_ key: ByteView) throws(Interruption) {
-        guard let file = open(run.fileIndex(key)) else { return }
-        try file.seek(key)
+        position = nil
+        try open(run.fileIndex(key))?.seek(key)
         try settleForward()
     }
 
     override func seekBefore(_ key: ByteView) throws(Interruption) {
-        let index = min(run.fileIndex(key), run.files.count - 1)
-        guard let file = open(index) else { return }
-        try file.seekBefore(key)
+        position = nil
+        try open(min(run.fileIndex(key), run.files.count - 1))?.seekBefore(key)
         try settleBackward()
     }
 
     override func seekToFirst() throws(Interruption) {
+        position = nil
         try open(0)?.seekToFirst()
         try settleForward()
     }
 
     override func seekToLast() throws(Interruption) {
+        position = nil
         try open(run.files.count - 1)?.seekToLast()
         try settleBackward()
     }
 
     override func next() throws(Interruption) {
-        try cursor?.next()
-        try settleForward()
+        guard let cursor else { preconditionFailure("next() of a cursor that is nowhere") }
+        position = nil
+        try cursor.next()
+        if cursor.isValid { position = cursor.position } else { try settleForward() }
     }
 
     override func previous() throws(Interruption) {
-        try cursor?.previous()
-        try settleBackward()
+        guard let cursor else { preconditionFailure("previous() of a cursor that is nowhere") }
+        position = nil
+        try cursor.previous()
+        if cursor.isValid { position = cursor.position } else { try settleBackward() }
     }
 }

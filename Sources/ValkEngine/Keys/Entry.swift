@@ -93,6 +93,11 @@ package struct Entry {
     package init() { self.init(key: .empty, sequence: 0, kind: .delete) }
 
     @inlinable package var isSeparated: Bool { flags.contains(.separated) }
+
+    @inline(__always)
+    mutating func setPriorUnknown(_ isUnknown: Bool) {
+        if isUnknown { flags.insert(.priorUnknown) } else { flags.remove(.priorUnknown) }
+    }
 }
 
 package enum EntryLimits {

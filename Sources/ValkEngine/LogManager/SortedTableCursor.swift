@@ -4,7 +4,7 @@
 // before all bytes). Nodes that the writer replaces meanwhile stay readable and miss only entries newer than the
 // cursor's `maxSequence`, which it must not see anyway.
 //
-// Two ways to walk: all versions (flush), or per key only the newest version of at most `maxSequence` (readers).
+// Of each key the cursor shows the newest version of at most `maxSequence`.
 
 import CValk
 import ValkBase
@@ -17,22 +17,20 @@ package final class SortedTableCursor: EntryCursor {
 
     private let table: SortedTable
     private let maxSequence: UInt64
-    private let allVersions: Bool
     /// The path, on the heap of the cursor: walking touches no array and no reference counts.
     private var path: UnsafeMutablePointer<Step>
     private var depth = 0
     private var capacity = 32
     /// Newest version of the key at the cursor; 0 when the cursor is past an end.
     private var head: UInt64 = 0
-    /// The version at the cursor.
+    /// The version at the cursor; 0 when it is nowhere.
     private var current: UInt64 = 0
     private let scratch: UnsafeMutablePointer<Entry>
 
     /// `table` is kept alive by the cursor. Versions newer than `maxSequence` are not seen.
-    package init(_ table: SortedTable, maxSequence: UInt64, allVersions: Bool) {
+    package init(_ table: SortedTable, maxSequence: UInt64) {
         self.table = table
         self.maxSequence = maxSequence
-        self.allVersions = allVersions
         path = .allocate(capacity: 32)
         scratch = .allocate(capacity: 1)
         scratch.initialize(to: Entry())
@@ -60,19 +58,22 @@ package final class SortedTableCursor: EntryCursor {
         capacity *= 2
     }
 
-    package override var isValid: Bool { current != 0 }
-
-    package override var entryPointer: UnsafePointer<Entry> { UnsafePointer(scratch) }
-
-    /// The record at the cursor, if it is the oldest version of its key in the table (whose prior is not in the table).
-    var openRecord: TableRecord? {
-        let record = TableRecord(SortedTable.address(current))
-        return record.previous == 0 ? record : nil
+    /// The oldest version of the key at the cursor: the one whose prior is not in the table.
+    var oldestRecord: TableRecord {
+        var record = TableRecord(SortedTable.address(current))
+        while record.previous != 0 { record = TableRecord(SortedTable.address(record.previous)) }
+        return record
     }
 
     private func load(_ record: UInt64) {
         current = record
         TableRecord(SortedTable.address(record)).fill(scratch)
+        position = UnsafePointer(scratch)
+    }
+
+    private func leave() {
+        current = 0
+        position = nil
     }
 
     /// The newest version of at most `maxSequence` in the chain at `record`, 0 when there is none.
@@ -96,27 +97,16 @@ package final class SortedTableCursor: EntryCursor {
             if terminal != 0 { return (-1, terminal) }
         }
         let low = after < 0 ? 0 : after + 1
+        if low > 255 { return nil }
         switch node.load(as: UInt8.self) {
-        case SortedTable.NodeType.sixteen:
-            if low > 255 { return nil }
-            let count = SortedTable.nodeCount(node)
-            // The least byte not below `low` among the filled ones, sixteen at a time.
-            let bytes = (node + 24).loadUnaligned(as: SIMD16<UInt8>.self)
-            let ordinals = SIMD16<UInt8>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-            let isUsed = ordinals .< UInt8(truncatingIfNeeded: count)
-            let fits = isUsed .& (bytes .>= UInt8(truncatingIfNeeded: low))
-            let best = bytes.replacing(with: UInt8.max, where: .!fits).min()
-            guard let slot = SortedTable.childSlot(node, best), Int(best) >= low else { return nil }
-            return (Int(best), valk_load_acquire_u64(slot))
-        case SortedTable.NodeType.four:
-            let count = SortedTable.nodeCount(node)
-            var best = 256
-            for i in 0..<count {
-                let b = Int(node.load(fromByteOffset: 24 &+ i, as: UInt8.self))
-                if b >= low && b < best { best = b }
-            }
-            if best == 256 { return nil }
-            return (best, SortedTable.child(node, UInt8(best)))
+        case SortedTable.NodeType.four, SortedTable.NodeType.sixteen:
+            let isFour = node.load(as: UInt8.self) == SortedTable.NodeType.four
+            let count = Int32(truncatingIfNeeded: SortedTable.nodeCount(node))
+            let least = isFour
+                ? valk_least_byte4(node + 24, count, Int32(low)) : valk_least_byte16(node + 24, count, Int32(low))
+            if least < 0 { return nil }
+            let slots = isFour ? SortedTable.slots4 : SortedTable.slots16
+            return (Int(least >> 4), valk_load_acquire_u64(node + (slots &+ Int(least & 15) &* 8)))
         default:
             var b = low
             while b < 256 {
@@ -174,6 +164,7 @@ package final class SortedTableCursor: EntryCursor {
 
     /// A walk in key order meets memory in no order: asks for a small node's children together, before the first is
     /// used.
+    @inline(__always)
     private static func prefetchChildren(_ node: UnsafeMutableRawPointer) {
         let slots: Int
         switch node.load(as: UInt8.self) {
@@ -182,9 +173,25 @@ package final class SortedTableCursor: EntryCursor {
         default: return
         }
         for i in 0..<SortedTable.nodeCount(node) {
-            let slot = node.load(fromByteOffset: slots &+ i &* 8, as: UInt64.self)
-            valk_prefetch(SortedTable.address(slot & ~1))
+            prefetch(node.load(fromByteOffset: slots &+ i &* 8, as: UInt64.self))
         }
+    }
+
+    /// The lines of a node, or of a record, that a walk reads first.
+    @inline(__always)
+    private static func prefetch(_ slot: UInt64) {
+        let target = SortedTable.address(slot & ~1)
+        valk_prefetch(target)
+        valk_prefetch(target + 64)
+    }
+
+    /// While the walk is below child `byte` of `node`: asks for what the next two children need.
+    @inline(__always)
+    private static func lookAhead(_ node: UnsafeMutableRawPointer, after byte: Int) {
+        guard let first = nextChild(node, after: byte) else { return }
+        if first.slot & 1 == 0 { prefetchChildren(SortedTable.address(first.slot)) }
+        guard let second = nextChild(node, after: first.byte) else { return }
+        prefetch(second.slot)
     }
 
     private func descendLast(_ slot: UInt64) {
@@ -206,6 +213,10 @@ package final class SortedTableCursor: EntryCursor {
             let step = path + (depth &- 1)
             if let (byte, slot) = SortedTableCursor.nextChild(step.pointee.node, after: step.pointee.byte) {
                 step.pointee.byte = byte
+                // A small node's leaves have been asked for already.
+                if slot & 1 == 0 || step.pointee.node.load(as: UInt8.self) > SortedTable.NodeType.sixteen {
+                    SortedTableCursor.lookAhead(step.pointee.node, after: byte)
+                }
                 descendFirst(slot)
                 return
             }
@@ -284,27 +295,20 @@ package final class SortedTableCursor: EntryCursor {
             }
             nextLeaf()
         }
-        current = 0
+        leave()
     }
 
-    /// From a leaf back: the last version in entry order at `head` or before.
+    /// From a leaf back: the last visible version at `head` or before.
     private func settleBackward() {
         while head != 0 {
-            var version = visible(head)
+            let version = visible(head)
             if version != 0 {
-                if allVersions {
-                    while true {
-                        let older = TableRecord(SortedTable.address(version)).previous
-                        if older == 0 { break }
-                        version = older
-                    }
-                }
                 load(version)
                 return
             }
             previousLeaf()
         }
-        current = 0
+        leave()
     }
 
     package override func seek(_ key: ByteView) {
@@ -339,29 +343,11 @@ package final class SortedTableCursor: EntryCursor {
     }
 
     package override func next() {
-        if allVersions {
-            let older = TableRecord(SortedTable.address(current)).previous
-            if older != 0 {
-                load(older)
-                return
-            }
-        }
         nextLeaf()
         settleForward()
     }
 
     package override func previous() {
-        if allVersions && current != visible(head) {
-            // The chain leads to older versions only: walk from its head to the one just newer.
-            var at = visible(head)
-            while true {
-                let older = TableRecord(SortedTable.address(at)).previous
-                if older == current { break }
-                at = older
-            }
-            load(at)
-            return
-        }
         previousLeaf()
         settleBackward()
     }

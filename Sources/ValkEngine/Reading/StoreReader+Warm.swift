@@ -39,6 +39,8 @@ extension StoreReader {
         withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * LookAhead.capacity) { words in
             guard let slots = words.baseAddress else { return }
             let depths = UnsafeMutableRawPointer(slots + LookAhead.capacity).assumingMemoryBound(to: Int.self)
+            // A new key goes into the filter too.
+            for i in 0..<count { table._withUnsafeGuaranteedRef { $0.prefetchFilter(keys[i].hash64) } }
             table._withUnsafeGuaranteedRef { $0.warm(keys, count, slots, depths) }
         }
     }

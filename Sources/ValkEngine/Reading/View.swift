@@ -61,9 +61,9 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
 
     /// One cursor for each sorted table and run, in reading order. `pins` must outlive them.
     func cursors(maxSequence: UInt64, pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool) -> [EntryCursor] {
-        var cursors: [EntryCursor] = [SortedTableCursor(active.sorted, maxSequence: maxSequence, allVersions: false)]
+        var cursors: [EntryCursor] = [SortedTableCursor(active.sorted, maxSequence: maxSequence)]
         for table in sealed {
-            cursors.append(SortedTableCursor(table.sorted, maxSequence: maxSequence, allVersions: false))
+            cursors.append(SortedTableCursor(table.sorted, maxSequence: maxSequence))
         }
         for run in root.runs { cursors.append(RunCursor(run, pins, access: .scan, mayBlock: mayBlock)) }
         return cursors

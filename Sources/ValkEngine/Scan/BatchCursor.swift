@@ -32,14 +32,17 @@ final class BatchCursor: EntryCursor {
 
     deinit { slot.deallocate() }
 
-    override var isValid: Bool { at >= 0 && at < order.count }
-
-    override var entryPointer: UnsafePointer<Entry> {
+    private func go(to index: Int) {
+        at = index
+        guard at >= 0 && at < order.count else {
+            position = nil
+            return
+        }
         let operation = order[at]
         slot.pointee = Entry(
             key: batch.key(operation), sequence: sequence, kind: operation.action == .put ? .put : .delete, flags: [],
             tag: operation.tag, expireAt: operation.expireAt, value: batch.value(operation))
-        return UnsafePointer(slot)
+        position = UnsafePointer(slot)
     }
 
     private func lowerBound(_ key: ByteView) -> Int {
@@ -52,10 +55,10 @@ final class BatchCursor: EntryCursor {
         return low
     }
 
-    override func seek(_ key: ByteView) { at = lowerBound(key) }
-    override func seekBefore(_ key: ByteView) { at = lowerBound(key) - 1 }
-    override func seekToFirst() { at = 0 }
-    override func seekToLast() { at = order.count - 1 }
-    override func next() { at += 1 }
-    override func previous() { at -= 1 }
+    override func seek(_ key: ByteView) { go(to: lowerBound(key)) }
+    override func seekBefore(_ key: ByteView) { go(to: lowerBound(key) - 1) }
+    override func seekToFirst() { go(to: 0) }
+    override func seekToLast() { go(to: order.count - 1) }
+    override func next() { go(to: at + 1) }
+    override func previous() { go(to: at - 1) }
 }

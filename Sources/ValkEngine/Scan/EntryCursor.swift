@@ -3,17 +3,25 @@
 // Subclasses yield every version, in entry order (key ascending, sequence descending). `entry` holds views that are
 // valid until the cursor moves. One thread at a time. Any call may throw `.wouldBlock` when the cursor must not wait;
 // the cursor is then in no defined place and has to be positioned again.
+//
+// Where the entry lies is a stored property that every move sets: merges look at it several times a move, and a look
+// is a load and not a call.
 
 import ValkBase
 
 package class EntryCursor {
+    /// The entry at the cursor, nil when the cursor is nowhere. Set by the subclass; valid until the cursor moves.
+    package final var position: UnsafePointer<Entry>?
+
     init() {}
 
-    package var isValid: Bool { preconditionFailure("abstract") }
+    package final var isValid: Bool { position != nil }
+
     /// The entry at the cursor; only while `isValid`.
-    package final var entry: Entry { entryPointer.pointee }
-    /// Where the entry at the cursor lies, for merges, which look at it many times; valid until the cursor moves.
-    package var entryPointer: UnsafePointer<Entry> { preconditionFailure("abstract") }
+    package final var entry: Entry {
+        guard let position else { preconditionFailure("entry of a cursor that is nowhere") }
+        return position.pointee
+    }
 
     /// To the first entry at or after `key` (its newest version).
     package func seek(_ key: ByteView) throws(Interruption) { preconditionFailure("abstract") }

@@ -1,8 +1,10 @@
 // Several ordered cursors as one: every version of every source, in entry order. On equal keys the newer sequence comes
 // first; sequences are unique, so the order is total.
 //
-// The number of sources is small (tables in memory plus runs), so the smallest is found by a scan over them; a heap
-// would cost more in moves than it saves in comparisons up to about sixteen sources.
+// The smallest entry is found by a tournament: a binary tree whose leaves are the sources and whose inner nodes name
+// the winner below them. After a move of one source only the games on its way to the root are played again, so a step
+// costs log2(sources) comparisons. Each node also notes whether its winner met an equal key on the way up: a merge then
+// knows, without moving, that a key has one version only, which is the usual case.
 
 import ValkBase
 
@@ -13,7 +15,11 @@ package final class MergeCursor: EntryCursor {
     private let sources: UnsafeMutablePointer<Unmanaged<EntryCursor>>
     private let heads: UnsafeMutablePointer<UnsafePointer<Entry>?>
     private let count: Int
-    private var at = -1
+    /// Node 1 is the root, nodes 2k and 2k + 1 lie below node k, source i is leaf `leaves + i`. -1: nobody.
+    private let winners: UnsafeMutablePointer<Int32>
+    /// The node's winner has the key of another source below the node.
+    private let ties: UnsafeMutablePointer<Bool>
+    private let leaves: Int
     private var forward = true
     /// The key at the cursor, kept for changes of direction (the sources' views move with them).
     private var turnKey = ByteBuffer()
@@ -21,9 +27,16 @@ package final class MergeCursor: EntryCursor {
     package init(_ sources: [EntryCursor]) {
         owned = sources
         count = sources.count
+        var leaves = 1
+        while leaves < count { leaves *= 2 }
+        self.leaves = leaves
         self.sources = .allocate(capacity: max(1, count))
         heads = .allocate(capacity: max(1, count))
         heads.initialize(repeating: nil, count: max(1, count))
+        winners = .allocate(capacity: 2 * leaves)
+        winners.initialize(repeating: -1, count: 2 * leaves)
+        ties = .allocate(capacity: 2 * leaves)
+        ties.initialize(repeating: false, count: 2 * leaves)
         for (i, source) in sources.enumerated() { (self.sources + i).initialize(to: .passUnretained(source)) }
         super.init()
     }
@@ -31,107 +44,130 @@ package final class MergeCursor: EntryCursor {
     deinit {
         sources.deallocate()
         heads.deallocate()
+        winners.deallocate()
+        ties.deallocate()
     }
 
     /// Lets the sources go; the cursor is of no more use.
     func clear() {
-        at = -1
+        position = nil
         owned = []
     }
 
-    package override var isValid: Bool { at >= 0 }
+    /// False: no other source stands on the key at the cursor. Where each source has a key only once, as runs do, the
+    /// entry is then the key's only version.
+    @inline(__always) var meetsOthers: Bool { ties[1] }
 
-    package override var entryPointer: UnsafePointer<Entry> {
-        guard at >= 0, let head = heads[at] else { preconditionFailure("entry of a cursor that is nowhere") }
-        return head
-    }
-
-    /// Negative when `a` comes before `b` in entry order.
-    @inline(__always)
-    private static func order(_ a: UnsafePointer<Entry>, _ b: UnsafePointer<Entry>) -> Int {
-        let byKey = a.pointee.key.compare(b.pointee.key)
-        if byKey != 0 { return byKey }
-        return a.pointee.sequence > b.pointee.sequence ? -1 : (a.pointee.sequence < b.pointee.sequence ? 1 : 0)
-    }
+    // MARK: The tournament
 
     /// Runs one move on a source and notes where its entry is now.
     @inline(__always)
     private func move(_ i: Int, _ body: (EntryCursor) throws(Interruption) -> Void) throws(Interruption) {
         let source = sources[i]._withUnsafeGuaranteedRef { $0 }
         try body(source)
-        heads[i] = source.isValid ? source.entryPointer : nil
+        heads[i] = source.position
     }
 
-    private func pickSmallest() {
-        var best = -1
-        var i = 0
-        while i < count {
-            if let head = heads[i] {
-                if best < 0 {
-                    best = i
-                } else if let least = heads[best], MergeCursor.order(head, least) < 0 {
-                    best = i
-                }
-            }
-            i &+= 1
+    /// The game at node `k`.
+    @inline(__always)
+    private func play(_ k: Int) {
+        let a = winners[2 &* k]
+        let b = winners[2 &* k &+ 1]
+        guard a >= 0, let left = heads[Int(a)] else {
+            winners[k] = b
+            ties[k] = ties[2 &* k &+ 1]
+            return
         }
-        at = best
+        guard b >= 0, let right = heads[Int(b)] else {
+            winners[k] = a
+            ties[k] = ties[2 &* k]
+            return
+        }
+        let order = left.pointee.key.compare(right.pointee.key)
+        if order == 0 {
+            winners[k] = (left.pointee.sequence > right.pointee.sequence) == forward ? a : b
+            ties[k] = true
+        } else {
+            let leftWins = (order < 0) == forward
+            winners[k] = leftWins ? a : b
+            ties[k] = ties[2 &* k &+ (leftWins ? 0 : 1)]
+        }
     }
 
-    private func pickLargest() {
-        var best = -1
-        var i = 0
-        while i < count {
-            if let head = heads[i] {
-                if best < 0 {
-                    best = i
-                } else if let greatest = heads[best], MergeCursor.order(head, greatest) > 0 {
-                    best = i
-                }
-            }
-            i &+= 1
+    /// After a move of source `i`.
+    @inline(__always)
+    private func replay(_ i: Int) {
+        winners[leaves &+ i] = heads[i] == nil ? -1 : Int32(truncatingIfNeeded: i)
+        var k = (leaves &+ i) >> 1
+        while k > 0 {
+            play(k)
+            k >>= 1
         }
-        at = best
+        crown()
+    }
+
+    /// After moves of all sources.
+    private func replayAll() {
+        for i in 0..<count { winners[leaves + i] = heads[i] == nil ? -1 : Int32(i) }
+        var k = leaves - 1
+        while k > 0 {
+            play(k)
+            k -= 1
+        }
+        crown()
+    }
+
+    @inline(__always)
+    private func crown() {
+        let winner = winners[1]
+        position = winner < 0 ? nil : heads[Int(winner)]
+    }
+
+    // MARK: Moves
+
+    /// Moves all sources and settles anew.
+    private func restart(
+        forward: Bool, _ body: (EntryCursor) throws(Interruption) -> Void
+    ) throws(Interruption) {
+        position = nil
+        self.forward = forward
+        for i in 0..<count { try move(i, body) }
+        replayAll()
     }
 
     package override func seek(_ key: ByteView) throws(Interruption) {
-        for i in 0..<count { try move(i) { source throws(Interruption) in try source.seek(key) } }
-        forward = true
-        pickSmallest()
+        try restart(forward: true) { source throws(Interruption) in try source.seek(key) }
     }
 
     package override func seekBefore(_ key: ByteView) throws(Interruption) {
-        for i in 0..<count { try move(i) { source throws(Interruption) in try source.seekBefore(key) } }
-        forward = false
-        pickLargest()
+        try restart(forward: false) { source throws(Interruption) in try source.seekBefore(key) }
     }
 
     package override func seekToFirst() throws(Interruption) {
-        for i in 0..<count { try move(i) { source throws(Interruption) in try source.seekToFirst() } }
-        forward = true
-        pickSmallest()
+        try restart(forward: true) { source throws(Interruption) in try source.seekToFirst() }
     }
 
     package override func seekToLast() throws(Interruption) {
-        for i in 0..<count { try move(i) { source throws(Interruption) in try source.seekToLast() } }
-        forward = false
-        pickLargest()
+        try restart(forward: false) { source throws(Interruption) in try source.seekToLast() }
     }
 
     package override func next() throws(Interruption) {
         if !forward { try turn(toForward: true) }
+        let at = Int(winners[1])
         try move(at) { source throws(Interruption) in try source.next() }
-        pickSmallest()
+        replay(at)
     }
 
     package override func previous() throws(Interruption) {
         if forward { try turn(toForward: false) }
+        let at = Int(winners[1])
         try move(at) { source throws(Interruption) in try source.previous() }
-        pickLargest()
+        replay(at)
     }
 
     /// Brings all sources but the current one to the other side of the current entry.
     private func turn(toForward: Bool) throws(Interruption) {
+        let at = Int(winners[1])
         let here = entry
         turnKey.removeAll()
         turnKey.append(here.key)
@@ -148,5 +184,7 @@ package final class MergeCursor: EntryCursor {
             }
         }
         forward = toForward
+        // The current entry stands between all others now, so it wins in the new direction too.
+        replayAll()
     }
 }

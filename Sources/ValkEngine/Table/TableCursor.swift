@@ -71,10 +71,6 @@ package final class TableCursor: EntryCursor {
         current.deallocate()
     }
 
-    // Validity is kept in `block`, so that there is one thing to set when the cursor leaves the table.
-    override package var isValid: Bool { block >= 0 }
-    override package var entryPointer: UnsafePointer<Entry> { UnsafePointer(current) }
-
     /// Number of the block at the cursor, -1 when it is nowhere.
     var currentBlock: Int { block }
 
@@ -169,6 +165,7 @@ package final class TableCursor: EntryCursor {
         bodyEnd = body + head.body
         view.readBody(view.base + body, head.body, into: current)
         current.pointee.key = key.pointee.view
+        position = UnsafePointer(current)
     }
 
     // MARK: From block to block
@@ -177,6 +174,7 @@ package final class TableCursor: EntryCursor {
         frame?.unpin()
         frame = nil
         block = -1
+        position = nil
     }
 
     private func enterNext() throws(Interruption) {

@@ -1,0 +1,110 @@
+// The files of a run that a job writes, in key order: a new one is begun when the last has reached its size.
+//
+// Files do not span namespaces, so that dropping a namespace drops whole files. A job that gives up removes what was
+// written. One thread; the job's.
+
+import ValkBase
+import ValkDisk
+
+struct RunOutput: ~Copyable {
+    private let manager: BucketManager
+    private let runId: UInt64
+    private let warms: Bool
+    private let splitsNamespaces: Bool
+    private let fileBytesMax: Int
+    private var writer: TableWriter?
+    /// The same without reference counting, for every entry.
+    private var target: Unmanaged<TableWriter>?
+    private var fileId: UInt64 = 0
+    private var written: [NewFile] = []
+    private var entries = 0
+    private var lastNamespace: UInt32 = 0
+
+    init(_ manager: BucketManager, runId: UInt64, warms: Bool) {
+        self.manager = manager
+        self.runId = runId
+        self.warms = warms
+        splitsNamespaces = manager.options.countsNamespaces
+        fileBytesMax = manager.options.tableFileBytes
+    }
+
+    mutating func add(_ entry: Entry) throws(StoreError) {
+        let namespace =
+            splitsNamespaces && entry.key.count >= 4 ? entry.key.base.bigEndian(0, UInt32.self) : 0
+        let isFull = target?._withUnsafeGuaranteedRef { $0.estimatedFileBytes >= fileBytesMax } ?? true
+        if isFull || namespace != lastNamespace { try beginFile() }
+        lastNamespace = namespace
+        guard let target else { preconditionFailure("no file to write to") }
+        try target._withUnsafeGuaranteedRef { $0 }.add(entry)
+        entries &+= 1
+    }
+
+    private mutating func beginFile() throws(StoreError) {
+        if writer != nil {
+            try closeFile()
+            if manager.isCancelled() { throw StoreError(.invalid, "the store is closing") }
+        }
+        fileId = manager.numbers.nextFileId()
+        let next = try TableWriter(
+            disk: manager.disk, path: BucketManager.path(manager.directory, fileId), fileId: fileId,
+            options: TableOptions(manager.options), cache: warms ? manager.cache : nil)
+        writer = next
+        target = .passUnretained(next)
+    }
+
+    private mutating func closeFile() throws(StoreError) {
+        guard let writer else { return }
+        let finished = try writer.finish()
+        written.append(NewFile(record: TableRecordItem(finished, runId: runId), finished: finished))
+        self.writer = nil
+        target = nil
+    }
+
+    mutating func finish(_ result: inout JobResult) throws(StoreError) {
+        try closeFile()
+        result.files = written
+        result.entriesWritten = entries
+        result.bytesWritten = written.reduce(0) { $0 + $1.finished.fileBytes }
+    }
+
+    /// Removes what was written.
+    mutating func abandon() {
+        if let writer {
+            writer.abandon()
+            remove(BucketManager.path(manager.directory, fileId))
+        }
+        writer = nil
+        target = nil
+        for file in written { remove(file.finished.path) }
+        written = []
+    }
+
+    private func remove(_ path: String) {
+        // What cannot be removed now is an orphan that the next start removes.
+        do { try manager.disk.remove(path) } catch { return }
+    }
+}
+
+extension TableRecordItem {
+    init(_ finished: FinishedTable, runId: UInt64) {
+        let properties = finished.properties
+        self.init(
+            fileId: finished.fileId, runId: runId, bucketId: Bucket.rootId, slot: 0,
+            bytes: UInt64(finished.fileBytes), entries: properties.entryCount,
+            tombstones: properties.tombstoneCount, unknownPriors: properties.unknownPriorCount,
+            sequenceMin: properties.sequenceMin, sequenceMax: properties.sequenceMax,
+            expireAtMin: properties.expireAtMin, expireAtMax: properties.expireAtMax,
+            smallest: properties.smallestKey, largest: properties.largestKey,
+            segments: properties.segments.map {
+                SegmentShare(segment: $0.segment, bytes: $0.bytes, count: $0.count)
+            })
+    }
+}
+
+extension TableOptions {
+    init(_ options: StoreOptions) {
+        self.init()
+        blockBytes = options.blockBytes
+        filterBitsPerKey = options.filterBitsPerKey
+    }
+}
