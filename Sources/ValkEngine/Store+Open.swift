@@ -185,7 +185,13 @@ private struct Opener {
             let older = table.sorted.insert(
                 key: record.key, sequence: record.sequence, kind: kind, flags: flags, tag: record.tag,
                 expireAt: record.expireAt, value: record.value, pointer: record.pointer ?? .none)
-            if counting { table.count(record.key, kind, flags, record.expireAt, older, in: view) }
+            if counting {
+                let isDeleted =
+                    older.map {
+                        view.isRangeDeleted(record.key, sequence: $0.sequence, maxSequence: UInt64.max)
+                    } ?? false
+                table.count(record.key, kind, flags, record.expireAt, older, olderIsDeleted: isDeleted)
+            }
         }
         if table.sorted.entryCount > 0 { table.firstWriteTime = Monotonic.nanoseconds() }
         table.logBytes = result.bytes

@@ -54,18 +54,24 @@ package final class WriteBatch {
         var external: UnsafeRawPointer?
     }
 
-    private(set) var operations: [Operation] = []
+    // Plain memory: whoever walks over the operations counts no references.
+    private var storage: UnsafeMutablePointer<Operation>
+    private var capacity = 16
+    package private(set) var count = 0
     private var bytes = ByteBuffer(capacity: 4096)
     /// Bytes of keys and values, for limits and log reservation.
     package private(set) var payloadBytes = 0
     /// Set for the largest value; the log reserves by it.
     package private(set) var largestValue = 0
 
-    package init() { operations.reserveCapacity(16) }
+    package init() { storage = .allocate(capacity: capacity) }
 
-    package var isEmpty: Bool { operations.isEmpty }
+    deinit { storage.deallocate() }
 
-    package var count: Int { operations.count }
+    package var isEmpty: Bool { count == 0 }
+
+    /// In the order in which they were added; valid until the batch changes.
+    var operations: UnsafeBufferPointer<Operation> { UnsafeBufferPointer(start: storage, count: count) }
 
     /// A point to go back to; see `rollback`.
     package struct Mark {
@@ -76,12 +82,12 @@ package final class WriteBatch {
     }
 
     package func mark() -> Mark {
-        Mark(operations: operations.count, bytes: bytes.count, payload: payloadBytes, largest: largestValue)
+        Mark(operations: count, bytes: bytes.count, payload: payloadBytes, largest: largestValue)
     }
 
     /// Forgets everything added after `mark`.
     package func rollback(to mark: Mark) {
-        operations.removeLast(operations.count - mark.operations)
+        count = mark.operations
         dropIndex()
         bytes.truncate(mark.bytes)
         payloadBytes = mark.payload
@@ -89,7 +95,8 @@ package final class WriteBatch {
     }
 
     package func clear() {
-        operations.removeAll(keepingCapacity: true)
+        count = 0
+        if capacity > WriteBatch.operationsKept { shrink() }
         dropIndex()
         if bytes.capacity > 1 << 20 { bytes.release() } else { bytes.removeAll() }
         payloadBytes = 0
@@ -120,12 +127,32 @@ package final class WriteBatch {
         let copied = value.count <= WriteBatch.copiedValueBytesMax || action == .deleteRange
         let valueOffset = bytes.count
         if copied { bytes.append(value) }
-        operations.append(
-            Operation(
+        if count == capacity { grow() }
+        (storage + count).initialize(
+            to: Operation(
                 action: action, tag: tag, flags: flags, expireAt: expireAt, keyOffset: keyOffset, keyLength: key.count,
                 valueOffset: valueOffset, valueLength: value.count, external: copied ? nil : value.base))
+        count &+= 1
         payloadBytes &+= key.count &+ value.count
         if value.count > largestValue { largestValue = value.count }
+    }
+
+    /// Room for more operations than this is given back when the batch is cleared.
+    private static let operationsKept = 4096
+
+    @inline(never)
+    private func grow() {
+        let bigger = UnsafeMutablePointer<Operation>.allocate(capacity: capacity * 2)
+        bigger.initialize(from: storage, count: count)
+        storage.deallocate()
+        storage = bigger
+        capacity *= 2
+    }
+
+    private func shrink() {
+        storage.deallocate()
+        capacity = 16
+        storage = .allocate(capacity: capacity)
     }
 
     func key(_ operation: Operation) -> ByteView {

@@ -32,8 +32,8 @@ package struct AccessState {
     var hasMoved = false
     /// Memory was taken from the arena.
     var hasAllocated = false
-    /// The transaction wrote something.
-    var hasWritten = false
+    /// The transaction wrote something; it may have taken it back.
+    package var hasWritten = false
     /// Expired keys were noted.
     package var hasNoted = false
 }

@@ -10,6 +10,8 @@ final class RunCursor: EntryCursor {
     private let mayBlock: Bool
     private var at = -1
     private var cursor: TableCursor?
+    /// The same without reference counting, for the moves.
+    private var current: Unmanaged<TableCursor>?
 
     /// `pins` must outlive the cursor.
     init(_ run: Run, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
@@ -24,11 +26,14 @@ final class RunCursor: EntryCursor {
         guard index >= 0 && index < run.files.count else {
             at = index
             cursor = nil
+            current = nil
             return nil
         }
         if index != at || cursor == nil {
             at = index
-            cursor = TableCursor(run.files[index].table, pins, access: access, mayBlock: mayBlock)
+            let opened = TableCursor(run.files[index].table, pins, access: access, mayBlock: mayBlock)
+            cursor = opened
+            current = .passUnretained(opened)
         }
         return cursor
     }
@@ -74,16 +79,22 @@ final class RunCursor: EntryCursor {
     }
 
     override func next() throws(Interruption) {
-        guard let cursor else { preconditionFailure("next() of a cursor that is nowhere") }
+        guard let current else { preconditionFailure("next() of a cursor that is nowhere") }
         position = nil
-        try cursor.next()
-        if cursor.isValid { position = cursor.position } else { try settleForward() }
+        position = try current.borrow { cursor throws(Interruption) in
+            try cursor.next()
+            return cursor.position
+        }
+        if position == nil { try settleForward() }
     }
 
     override func previous() throws(Interruption) {
-        guard let cursor else { preconditionFailure("previous() of a cursor that is nowhere") }
+        guard let current else { preconditionFailure("previous() of a cursor that is nowhere") }
         position = nil
-        try cursor.previous()
-        if cursor.isValid { position = cursor.position } else { try settleBackward() }
+        position = try current.borrow { cursor throws(Interruption) in
+            try cursor.previous()
+            return cursor.position
+        }
+        if position == nil { try settleBackward() }
     }
 }

@@ -35,7 +35,7 @@ struct RunOutput: ~Copyable {
         if isFull || namespace != lastNamespace { try beginFile() }
         lastNamespace = namespace
         guard let target else { preconditionFailure("no file to write to") }
-        try target._withUnsafeGuaranteedRef { $0 }.add(entry)
+        try target.borrow { writer throws(StoreError) in try writer.add(entry) }
         entries &+= 1
     }
 

@@ -33,6 +33,8 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private var nextSequence: UInt64
     private var heldSegment: UInt32
     private(set) var baseCounts: CountDeltas
+    /// Of the view; here, where a write looks.
+    private var hasRangeTombstones: Bool
     private var hasNoSpace = false
     private var isEnding = false
     private var stopReason: StoreError?
@@ -57,6 +59,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         self.pool = pool
         self.segments = segments
         self.view = view
+        hasRangeTombstones = view.hasRangeTombstones
         self.baseCounts = baseCounts
         reportEvent = report
         commitLock = log.commitLock
@@ -112,7 +115,15 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             commitLock.unlock()
             throw error
         }
-        let table = view.active
+        // The view keeps the table, and the lock the view.
+        let position = Unmanaged.passUnretained(view.active).borrow { apply(batch, threshold, bytes, to: $0) }
+        commitLock.unlock()
+        return position
+    }
+
+    /// The batch goes into the log and the active table. With the commit lock held.
+    @inline(__always)
+    private func apply(_ batch: WriteBatch, _ threshold: Int, _ bytes: Int, to table: MemoryTable) -> LogPosition {
         var sequence = nextSequence
         for operation in batch.operations {
             apply(batch, operation, sequence, threshold, table)
@@ -131,7 +142,6 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         {
             seal()
         }
-        commitLock.unlock()
         return position
     }
 
@@ -186,7 +196,16 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         let older = table.sorted.insert(
             key: key, sequence: sequence, kind: kind, flags: flags, tag: operation.tag, expireAt: operation.expireAt,
             value: value, pointer: pointer)
-        if options.countsNamespaces { table.count(key, kind, flags, operation.expireAt, older, in: view) }
+        if options.countsNamespaces {
+            let isDeleted = older.map { isRangeDeleted(key, $0.sequence) } ?? false
+            table.count(key, kind, flags, operation.expireAt, older, olderIsDeleted: isDeleted)
+        }
+    }
+
+    /// With the commit lock held.
+    @inline(__always)
+    private func isRangeDeleted(_ key: ByteView, _ sequence: UInt64) -> Bool {
+        hasRangeTombstones && view.isRangeDeleted(key, sequence: sequence, maxSequence: UInt64.max)
     }
 
     private func addRangeTombstone(_ tombstone: RangeTombstone) {
@@ -198,6 +217,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     private func replaceView(_ new: View) {
         view = new
+        hasRangeTombstones = new.hasRangeTombstones
         viewGeneration.wrappingAdd(1, ordering: .releasing)
     }
 

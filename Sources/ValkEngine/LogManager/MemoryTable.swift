@@ -25,18 +25,16 @@ final class MemoryTable: @unchecked Sendable {  // `sorted` has its own rules; t
         self.startPosition = startPosition
     }
 
-    /// Counts a write to a counted key. `older` is the version that it hides in this table.
+    /// Counts a write to a counted key. `older` is the version that it hides in this table; `olderIsDeleted`: a range
+    /// deletion came between the two.
     func count(
         _ key: ByteView, _ kind: EntryKind, _ given: EntryFlags, _ expireAt: UInt64, _ older: TableRecord?,
-        in view: View
+        olderIsDeleted: Bool
     ) {
         guard let namespace = CountedKey.namespace(key) else { return }
         var flags = given
         if let older {
-            let isHidden =
-                view.hasRangeTombstones
-                && view.isRangeDeleted(key, sequence: older.sequence, maxSequence: UInt64.max)
-            flags = older.kind == .put && !isHidden ? .priorPresent : []
+            flags = older.kind == .put && !olderIsDeleted ? .priorPresent : []
             if flags.contains(.priorPresent) && older.expireAt != 0 { flags.insert(.priorExpiring) }
         }
         deltas.withCounts(namespace) { counts in

@@ -63,9 +63,10 @@ package final class MergeCursor: EntryCursor {
     /// Runs one move on a source and notes where its entry is now.
     @inline(__always)
     private func move(_ i: Int, _ body: (EntryCursor) throws(Interruption) -> Void) throws(Interruption) {
-        let source = sources[i]._withUnsafeGuaranteedRef { $0 }
-        try body(source)
-        heads[i] = source.position
+        heads[i] = try sources[i].borrow { source throws(Interruption) in
+            try body(source)
+            return source.position
+        }
     }
 
     /// The game at node `k`.

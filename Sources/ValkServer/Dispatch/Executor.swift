@@ -44,6 +44,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let context: CommandContext
     let hot: UnsafeMutablePointer<ExecutorState>
     let execIndex: Int
+    private let store: Unmanaged<Store>
+    private let batch: Unmanaged<WriteBatch>
 
     init(server: Server, mayBlock: Bool) {
         self.server = server
@@ -56,7 +58,10 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         gate = server.gate
         counters = ThreadCounters(commandCount: server.table.count)
         let reader = StoreReader(server.store, mayBlock: mayBlock)
-        context = CommandContext(keys: KeyAccess(server.keyspace, reader: reader, batch: WriteBatch()))
+        let batch = WriteBatch()
+        context = CommandContext(keys: KeyAccess(server.keyspace, reader: reader, batch: batch))
+        store = .passUnretained(server.store)
+        self.batch = .passUnretained(batch)
         hot = .allocate(capacity: 1)
         hot.initialize(to: ExecutorState())
         execIndex = server.table.lookup(ByteView("exec"))
@@ -301,15 +306,26 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     /// in the log, 0 when there was nothing to commit.
     @inline(__always)
     func commit() throws(Interruption) -> UInt64 {
-        if context.keys.batch.isEmpty { return 0 }
+        if !context.keys.state.pointee.hasWritten { return 0 }
         if !watches.isEmpty { return try commitWatched() }
-        return try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+        return try commitBatch()
+    }
+
+    @inline(__always)
+    private func commitBatch() throws(Interruption) -> UInt64 {
+        // The server keeps the store, and the context its batch.
+        try batch.borrow { batch throws(Interruption) in
+            if batch.isEmpty { return 0 }
+            return try store.borrow { store throws(Interruption) in
+                try store.commit(batch, mayBlock: mayBlock).rawValue
+            }
+        }
     }
 
     @inline(never)
     private func commitWatched() throws(Interruption) -> UInt64 {
         let moved = try watches.marks(movedBy: context.keys)
-        let position = try server.store.commit(context.keys.batch, mayBlock: mayBlock).rawValue
+        let position = try commitBatch()
         for mark in moved { mark.touch() }
         watches.touch(writtenBy: context.keys)
         return position
