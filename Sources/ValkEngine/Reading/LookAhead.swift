@@ -1,5 +1,5 @@
-// What is known of the keys that the next look-ups will ask for: where in the runs each of them is, found out for all of
-// them together, so that their waits for memory overlap.
+// What is known of the keys that the next look-ups will ask for: where in the runs each of them is, found out for all
+// of them together, so that their waits for memory overlap.
 //
 // An item is a fact about one view and one key, both of which do not change: the first run that may hold the key, and,
 // when its block is in memory, the entry's place there with a pin on the block. `StoreReader.find` takes an item when
