@@ -102,7 +102,8 @@ package final class SortedTableCursor: EntryCursor {
         case SortedTable.NodeType.four, SortedTable.NodeType.sixteen:
             let isFour = node.load(as: UInt8.self) == SortedTable.NodeType.four
             let count = Int32(truncatingIfNeeded: SortedTable.nodeCount(node))
-            let least = isFour
+            let least =
+                isFour
                 ? valk_least_byte4(node + 24, count, Int32(low)) : valk_least_byte16(node + 24, count, Int32(low))
             if least < 0 { return nil }
             let slots = isFour ? SortedTable.slots4 : SortedTable.slots16

@@ -3,6 +3,7 @@
 import Synchronization
 import Testing
 import ValkBase
+
 @testable import ValkEngine
 @testable import ValkServer
 
