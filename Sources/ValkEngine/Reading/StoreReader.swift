@@ -60,7 +60,9 @@ package final class StoreReader {
     private func renew() {
         // What was looked up ahead of time holds for the old view.
         ahead.pointee.reset()
+        var old: View? = view
         (view, generation) = store.currentView()
+        store.janitor.discard(&old)
     }
 
     /// Ends a command: views handed out by `find` and `value` are invalid from here on.
