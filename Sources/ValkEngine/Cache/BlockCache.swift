@@ -131,6 +131,23 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
     /// Leads the slots of file `fileId` to what is left of the frames that were kept for it. `frames[i]` is for block
     /// i.
     func adopt(_ frames: [BlockFramePointer?], fileId: UInt64, slots: UnsafeMutablePointer<UInt64>) {
+        forEachKept(frames, fileId) { frame, block, _ in
+            let slot = slots + block
+            frame.setOwner(UInt64(UInt(bitPattern: slot)))
+            valk_store_release_u64(slot, UInt64(UInt(bitPattern: frame)))
+        }
+    }
+
+    /// Drops frames that were kept for a table that will not be opened.
+    func drop(_ frames: [BlockFramePointer?], fileId: UInt64) {
+        forEachKept(frames, fileId) { frame, _, shard in if frame.retire() { shard.recycle(frame) } }
+    }
+
+    /// Shows `body` those of the frames that nobody else has taken meanwhile, each with its block and its shard, which
+    /// is locked.
+    private func forEachKept(
+        _ frames: [BlockFramePointer?], _ fileId: UInt64, _ body: (BlockFramePointer, Int, CacheShard) -> Void
+    ) {
         for (block, frame) in frames.enumerated() {
             guard let frame else { continue }
             let shard = shards[Int(frame.pointee.shard)]
@@ -138,22 +155,7 @@ package final class BlockCache: @unchecked Sendable {  // Immutable, atomics, or
                 // Live and locked: nobody changes its fields.
                 guard frame.isLive, frame.owner == 0, frame.pointee.fileId == fileId, Int(frame.pointee.block) == block
                 else { return }
-                let slot = slots + block
-                frame.setOwner(UInt64(UInt(bitPattern: slot)))
-                valk_store_release_u64(slot, UInt64(UInt(bitPattern: frame)))
-            }
-        }
-    }
-
-    /// Drops frames that were kept for a table that will not be opened.
-    func drop(_ frames: [BlockFramePointer?], fileId: UInt64) {
-        for (block, frame) in frames.enumerated() {
-            guard let frame else { continue }
-            let shard = shards[Int(frame.pointee.shard)]
-            shard.lock.withLock {
-                guard frame.isLive, frame.owner == 0, frame.pointee.fileId == fileId, Int(frame.pointee.block) == block
-                else { return }
-                if frame.retire() { shard.recycle(frame) }
+                body(frame, block, shard)
             }
         }
     }
