@@ -75,8 +75,10 @@ public final class Store: Sendable {
 
     /// Makes sure that the log up to `position` is on its way as the policy asks. True: acknowledgements may leave now.
     /// False: they may leave when `acknowledgedPosition` has reached `position` (observers are told). Throws
-    /// `.writesStopped` when that will never be.
-    package func flushLog(_ position: LogPosition) throws(Interruption) -> Bool { try log.flush(upTo: position) }
+    /// `.writesStopped` when that will never be. `maySync`: nobody minds if the calling thread waits for the device.
+    package func flushLog(_ position: LogPosition, maySync: Bool = false) throws(Interruption) -> Bool {
+        try log.flush(upTo: position, maySync: maySync)
+    }
 
     /// As `flushLog`, and waits. For threads that may block.
     package func waitForLog(_ position: LogPosition) throws(Interruption) { try log.waitUntilAcknowledged(position) }

@@ -323,6 +323,8 @@ extension EventLoop {
         }
         let microseconds = Int(connection.sleepNanoseconds / 1000)
         var time = timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000)
+        // libevent counts from the time at which it last woke up, which may be long ago in a long turn.
+        event_base_update_cache_time(base)
         event_add(connection.sleepEvent, &time)
     }
 

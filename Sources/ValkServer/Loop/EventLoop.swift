@@ -7,7 +7,8 @@
 //
 // Invariants:
 // 1. Everything here runs on the loop's thread, except `mailbox.post` and the `awaitsLog` flag.
-// 2. The loop never waits for a disk, a worker or another loop.
+// 2. The loop never waits for a disk, a worker or another loop; but where all of its clients wait for the log, it syncs
+//    the log itself.
 // 3. A connection is alive as long as it is in `connections`; closed ones stay there until the turn's end, so the
 //    unretained lists (`touched`, `held`, `resuming`) are valid throughout a turn.
 
@@ -134,7 +135,11 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             hot.pointee.turnPosition = 0
             // A log that has stopped acknowledges nothing any more: the replies stay back, and their clients are
             // closed.
-            do { hold = try !server.store.flushLog(LogPosition(rawValue: position)) } catch { hold = true }
+            do {
+                hold = try !server.store.flushLog(LogPosition(rawValue: position), maySync: everybodyWaits())
+            } catch {
+                hold = true
+            }
         }
         var i = 0
         while i < hot.pointee.touched.count {
@@ -149,6 +154,15 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             releaseHeld()
         }
         if hot.pointee.closedCount > 0 { removeClosed() }
+    }
+
+    /// Whether every client of this loop waits for the log: then nobody is kept waiting by a loop that does. Many
+    /// clients seldom wait all at once, and are not counted.
+    private func everybodyWaits() -> Bool {
+        guard connections.count <= 8 else { return false }
+        return connections.allSatisfy {
+            $0.state.pointee.turnPosition > 0 || $0.state.pointee.loopFlags.contains(.held)
+        }
     }
 
     private func finishTurn(_ connection: Connection, hold: Bool) {
