@@ -159,7 +159,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     /// Whether every client of this loop waits for the log: then nobody is kept waiting by a loop that does. Many
     /// clients seldom wait all at once, and are not counted.
     private func everybodyWaits() -> Bool {
-        guard connections.count <= 8 else { return false }
+        guard connections.count <= 64 else { return false }
         return connections.allSatisfy {
             $0.state.pointee.turnPosition > 0 || $0.state.pointee.loopFlags.contains(.held)
         }
