@@ -222,6 +222,12 @@ int64_t valk_allocated_bytes(int fd) {
     return (int64_t)s.st_blocks * 512;
 }
 
+int64_t valk_link_count(int fd) {
+    struct stat s;
+    if (fstat(fd, &s)) return -errno;
+    return (int64_t)s.st_nlink;
+}
+
 void valk_drop_cache(int fd, int64_t offset, int64_t length) {
     (void)posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
 }

@@ -78,6 +78,9 @@ package protocol DiskFile: AnyObject, Sendable {
     func punch(_ range: Range<Int>) throws(DiskError)
     /// Bytes that the file system holds for this file (holes do not count).
     func allocatedBytes() throws(DiskError) -> Int
+    /// Names that lead to this file. Above 1 another directory (a backup) shares it, and nobody may change it in place:
+    /// not punch, not cut below what it holds, not give it another life.
+    func linkCount() throws(DiskError) -> Int
     /// Asks the system to forget its cached copy of the range; a hint.
     func dropCache(_ range: Range<Int>)
     /// Idempotent. Reads and writes after it throw `.closed`.

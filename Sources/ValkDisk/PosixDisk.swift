@@ -52,8 +52,10 @@ package final class PosixDisk: Disk {
     package func link(_ source: String, to target: String) throws(DiskError) {
         let status = valk_link(source, target)
         if status == 0 { return }
-        // EPERM is how a file system without hard links answers; EMLINK how a full inode does.
-        if status == -EPERM || status == -EMLINK { throw DiskError(.unsupported, "link", source, code: -status) }
+        // EPERM is how a file system without hard links answers; EMLINK how a full inode does; EXDEV another system.
+        if status == -EPERM || status == -EMLINK || status == -EXDEV {
+            throw DiskError(.unsupported, "link", source, code: -status)
+        }
         let blamed = status == -EEXIST ? target : source
         throw Posix.failure(Int64(status), "link", blamed)
     }

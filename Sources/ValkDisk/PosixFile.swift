@@ -160,6 +160,10 @@ package final class PosixFile: DiskFile {
         Int(try held("size", -1) { fd in valk_allocated_bytes(fd) })
     }
 
+    package func linkCount() throws(DiskError) -> Int {
+        Int(try held("size", -1) { fd in valk_link_count(fd) })
+    }
+
     package func dropCache(_ range: Range<Int>) {
         if range.isEmpty { return }
         // A hint: that the file is closed is nobody's concern here.

@@ -22,6 +22,8 @@ public final class Store: Sendable {
     private let isClosed = Atomic<Bool>(false)
     /// Held by whoever settles counts.
     let resolveLock = Lock()
+    /// Held while a backup is made.
+    let backupLock = Lock()
 
     init(
         options: StoreOptions, disk: any Disk, cache: BlockCache, janitor: Janitor, logManager: LogManager,

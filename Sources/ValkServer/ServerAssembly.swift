@@ -22,6 +22,7 @@ package struct ServerAssembly {
         wiring.wire(settings, store, log, slowLog)
         let keyspace = try Keyspace(store, databaseCount: config.integer("databases"))
         let administration = Administration(config: config, log: log, slowLog: slowLog, stopRequest: stopRequest)
+        administration.noteBackups(store)
         var hosted = HostedCommands()
         let commands = administration.attach(administration.handlers(), to: CommandSpecs.all, into: &hosted)
         let server = Server(
@@ -35,7 +36,7 @@ package struct ServerAssembly {
         }
         server.cronHook = { [unowned server] now in
             administration.sample(server, now: now)
-            administration.startScheduledSave(server)
+            administration.startScheduledSaving(server)
         }
         self.server = server
         self.administration = administration

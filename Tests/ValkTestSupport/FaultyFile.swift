@@ -104,6 +104,11 @@ package final class FaultyFile: DiskFile, @unchecked Sendable {  // `overwritten
         return try base.allocatedBytes()
     }
 
+    package func linkCount() throws(DiskError) -> Int {
+        if let fault = disk.fault(.size, path) { throw FaultyDisk.error(fault, "size", path) }
+        return try base.linkCount()
+    }
+
     package func dropCache(_ range: Range<Int>) { base.dropCache(range) }
 
     package func close() { base.close() }

@@ -358,6 +358,15 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
         return total
     }
 
+    /// For callers that hold the lock: names that lead to this file.
+    func nameCount(_ inode: SimulatedInode) -> Int {
+        var count = 0
+        forEachDirectory(root) { directory in
+            for case .file(let other) in directory.entries.values where other === inode { count += 1 }
+        }
+        return count
+    }
+
     private func forEachDirectory(_ directory: SimulatedDirectory, _ body: (SimulatedDirectory) -> Void) {
         body(directory)
         for case .directory(let inner) in directory.entries.values { forEachDirectory(inner, body) }

@@ -107,6 +107,13 @@ package final class SimulatedFile: DiskFile, @unchecked Sendable {  // `isClosed
         }
     }
 
+    package func linkCount() throws(DiskError) -> Int {
+        try disk.guardian.withLock { () throws(DiskError) in
+            try usable("size", -1)
+            return disk.nameCount(inode)
+        }
+    }
+
     package func dropCache(_ range: Range<Int>) {}
 
     package func close() { disk.guardian.withLock { isClosed = true } }

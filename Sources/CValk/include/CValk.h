@@ -136,6 +136,8 @@ int valk_list_directory(const char *path, void *context, void (*each)(void *cont
 int valk_disk_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes);
 /// Allocated bytes (st_blocks * 512) of an open file, or -errno.
 int64_t valk_allocated_bytes(int fd);
+/// Names (hard links) of an open file, or -errno.
+int64_t valk_link_count(int fd);
 void valk_drop_cache(int fd, int64_t offset, int64_t length);
 
 // MARK: Sockets.

@@ -50,7 +50,7 @@ package struct StoreFolder {
     /// Whether a store keeps, or may come to keep, something under this name in its directory.
     package static func isTaken(_ name: String) -> Bool {
         switch name {
-        case "LOCK", "CURRENT", "CURRENT.tmp", "tables", "log": true
+        case "LOCK", "CURRENT", "CURRENT.tmp", "tables", "log", BackupShelf.name: true
         default: manifestNumber(name) != nil
         }
     }

@@ -167,6 +167,21 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
         do throws(StoreError) { try store.sync() } catch { throw DatabaseError(error, as: .writesStopped) }
     }
 
+    // MARK: Backup
+
+    /// Makes a copy of the database in `directory` (missing or empty, its parent there) while it works: everything that
+    /// was written before the call, and maybe some of what is written meanwhile, as of one moment. The copy is a
+    /// database that can be opened. On the same file system it shares files with this one and takes little time and
+    /// space; none of the two ever harms the other. With `verifying` everything in it is read before it gets its name.
+    @discardableResult
+    public func backup(to directory: String, verifying: Bool = false) throws(DatabaseError) -> BackupReport {
+        try enter()
+        defer { gate.leave() }
+        var options = BackupOptions()
+        options.verifiesAll = verifying
+        do throws(StoreError) { return try store.backup(to: directory, options) } catch { throw DatabaseError(error) }
+    }
+
     private func commit(_ batch: WriteBatch) throws(DatabaseError) {
         try enter()
         defer { gate.leave() }

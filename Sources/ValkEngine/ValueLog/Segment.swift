@@ -214,6 +214,7 @@ final class NoFile: DiskFile {
     func allocate(_ range: Range<Int>) throws(DiskError) { throw refusal("allocate") }
     func punch(_ range: Range<Int>) throws(DiskError) { throw refusal("punch") }
     func allocatedBytes() throws(DiskError) -> Int { throw refusal("size") }
+    func linkCount() throws(DiskError) -> Int { throw refusal("size") }
     func dropCache(_ range: Range<Int>) {}
     func close() {}
 }

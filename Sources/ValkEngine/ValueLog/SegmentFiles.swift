@@ -57,6 +57,8 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
     /// Numbers of all segments, in order.
     var segments: [UInt32] { catalogLock.withLock { generations.keys.sorted() } }
 
+    func generation(_ segment: UInt32) -> UInt32 { catalogLock.withLock { generations[segment] ?? 0 } }
+
     func path(_ segment: UInt32) -> String {
         let generation = catalogLock.withLock { generations[segment] ?? 0 }
         return directory + "/" + LogFormat.segmentName(segment, generation: generation)

@@ -7,6 +7,8 @@
 // Spares have numbers of their own. A segment's would not do: one that was made ahead and never used comes back, and
 // after the next start its number is given out again, so that two files could claim one spare's name.
 //
+// A file with more than one name belongs to a backup too (see Backup/): it is never recycled, only its name here goes.
+//
 // Why recycle: appending into blocks that were written before needs no change of extents or size at each sync.
 //
 // Calls may come from any thread, one `make` at a time.
@@ -58,7 +60,7 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
             if name.hasSuffix(".vtmp") { try disk.remove(path(name)) }
             guard let number = LogFormat.parseSpareName(name) else { continue }
             lock.withLock { nextSpare = max(nextSpare, number + 1) }
-            try keep(name)
+            _ = try keep(name)
         }
         // Removed, not kept: under the same number again, frames left in them could seem to continue new ones.
         for segment in resume.discarded {
@@ -123,17 +125,21 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
         try disk.rename(old, to: path(name))
         // Before the header changes: no name of a segment may ever lead to another segment's header.
         try disk.syncDirectory(directory)
-        try keep(name)
-        return .spare
+        return try keep(name) ? .spare : .removed
     }
 
-    private func keep(_ name: String) throws(DiskError) {
+    /// False: there are enough, or a backup has the file too; it is gone from here.
+    private func keep(_ name: String) throws(DiskError) -> Bool {
+        let file = try disk.open(path(name), .readOnly)
+        defer { file.close() }
+        let isShared = try file.linkCount() > 1
         let isKept = lock.withLock {
-            guard spares.count < options.spareSegmentsMax else { return false }
+            guard !isShared, spares.count < options.spareSegmentsMax else { return false }
             spares.append(name)
             return true
         }
         if !isKept { try disk.remove(path(name)) }
+        return isKept
     }
 
     private func takeSpare() -> String? { lock.withLock { spares.popLast() } }

@@ -37,17 +37,8 @@ package final class Administration: Sendable {
     package let runID = Administration.randomHexadecimal(40)
     /// Milliseconds since 1970.
     package let startedAt = WallTime.microseconds() / 1000
-    /// When a snapshot in Redis' sense was last taken: here, when the log was last forced to disk on request.
-    /// Seconds since 1970.
-    let lastSave = Atomic<Int>(Int(WallTime.microseconds() / 1_000_000))
-    /// SAVE, BGSAVE or BGREWRITEAOF at work in the background.
-    let isSaving = Atomic<Bool>(false)
-    /// Such work is to begin as soon as none is under way.
-    let saveIsScheduled = Atomic<Bool>(false)
-    let saver = SaveThread()
-    let lastSaveFailed = Atomic<Bool>(false)
-    /// Changes counted when LASTSAVE last moved.
-    let dirtyAtSave = Atomic<Int>(0)
+    /// SAVE, BGSAVE and BGREWRITEAOF.
+    let saving = SavingState()
     /// The largest heap seen by INFO, bytes.
     let peakHeapBytes = Atomic<Int>(0)
     /// Sampled by the server's cron.
@@ -72,6 +63,7 @@ package final class Administration: Sendable {
         addConfigCommands(&handlers)
         addCommandCommands(&handlers)
         addServerCommands(&handlers)
+        addSaveCommands(&handlers)
         addDiagnosisCommands(&handlers)
         addDebugCommands(&handlers)
         addAbsentCommands(&handlers)
@@ -137,21 +129,6 @@ package final class Administration: Sendable {
     private static func randomHexadecimal(_ digits: Int) -> String {
         var generator = SystemRandomNumberGenerator()
         return String((0..<digits).map { _ in "0123456789abcdef".randomElement(using: &generator) ?? "0" })
-    }
-}
-
-/// The thread of the last background save, until somebody has joined it.
-final class SaveThread: Sendable {
-    private let lock = Lock()
-    // SAFETY: under `lock` only.
-    private nonisolated(unsafe) var thread: PThread?
-
-    /// Puts `next` in place and returns what was there.
-    func take(_ next: PThread?) -> PThread? {
-        lock.withLock {
-            defer { thread = next }
-            return thread
-        }
     }
 }
 

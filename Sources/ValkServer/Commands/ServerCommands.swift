@@ -1,8 +1,4 @@
-// INFO TIME LOLWUT MONITOR SHUTDOWN, and those that ask for the data to be safe on the disk: SAVE BGSAVE BGREWRITEAOF
-// LASTSAVE.
-//
-// Every acknowledged write is in the log already. A "save" here forces the log to the device and flushes the tables in
-// memory, so that the next start has nothing to replay; that is the work that the reply promises.
+// INFO TIME LOLWUT MONITOR SHUTDOWN.
 
 import Glibc
 import Synchronization
@@ -34,7 +30,6 @@ extension Administration {
             context.reply.verbatim(Administration.drawing(context.args))
         }
         handlers.on("shutdown", shutdown)
-        addSaving(&handlers)
     }
 
     private var shutdown: HostedHandler {
@@ -60,97 +55,6 @@ extension Administration {
             connection.closeAfterReply()
             stopRequest()
         }
-    }
-
-    // MARK: Saving
-
-    private func addSaving(_ handlers: inout HandlersByName) {
-        handlers.on("lastsave") { [self] _, context throws(Interruption) in
-            context.reply.integer(lastSave.load(ordering: .relaxed))
-        }
-        handlers.on("save") { [self] connection, context throws(Interruption) in
-            try context.needsWorker()
-            guard beginSaving() else { return context.fail("ERR Background save already in progress") }
-            let problem = save(connection.server)
-            endSaving(connection.server, problem)
-            if let problem { context.fail("ERR \(problem)") } else { context.reply.ok() }
-        }
-        handlers.on("bgsave") { [self] connection, context throws(Interruption) in
-            var schedules = false
-            if context.args.count == 2, context.args[1].equalsIgnoringCase("schedule") {
-                schedules = true
-            } else if context.args.count > 1 {
-                return context.failSyntax()
-            }
-            switch startSaving(connection, schedules: schedules) {
-            case .started: context.reply.simple("Background saving started")
-            case .scheduled: context.reply.simple("Background saving scheduled")
-            case .refused: context.fail("ERR Background save already in progress")
-            }
-        }
-        handlers.on("bgrewriteaof") { [self] connection, context throws(Interruption) in
-            if startSaving(connection, schedules: true) == .started {
-                context.reply.simple("Background append only file rewriting started")
-            } else {
-                context.reply.simple("Background append only file rewriting scheduled")
-            }
-        }
-    }
-
-    private enum SaveStart { case started, scheduled, refused }
-
-    /// Starts a background save. Within EXEC it is only put down, for after the commit; and so it is, if `schedules`,
-    /// while another save is at work.
-    private func startSaving(_ connection: Connection, schedules: Bool) -> SaveStart {
-        if !connection.isExecuting && beginSaving() {
-            saveInBackground(connection.server)
-            return .started
-        }
-        guard schedules || connection.isExecuting else { return .refused }
-        saveIsScheduled.store(true, ordering: .relaxed)
-        return .scheduled
-    }
-
-    /// Ten times a second.
-    func startScheduledSave(_ server: Server) {
-        guard saveIsScheduled.load(ordering: .relaxed), beginSaving() else { return }
-        saveIsScheduled.store(false, ordering: .relaxed)
-        saveInBackground(server)
-    }
-
-    private func beginSaving() -> Bool { !isSaving.exchange(true, ordering: .acquiringAndReleasing) }
-
-    private func saveInBackground(_ server: Server) {
-        // Once in a while and for long: a thread of its own, so that no worker is missing.
-        let thread = PThread(name: "valk-save") { [self] in endSaving(server, save(server)) }
-        // The one before has ended, or this save could not have begun.
-        saver.take(thread)?.join()
-    }
-
-    /// Waits for a save at work; at the end, before the store is closed.
-    package func finishSaving() { saver.take(nil)?.join() }
-
-    /// The problem in words, or nil.
-    private func save(_ server: Server) -> String? {
-        do throws(StoreError) {
-            try server.store.flushTables()
-            try server.store.sync()
-            return nil
-        } catch {
-            return "\(error)"
-        }
-    }
-
-    private func endSaving(_ server: Server, _ problem: String?) {
-        lastSaveFailed.store(problem != nil, ordering: .relaxed)
-        if let problem {
-            log.warning("saving failed: \(problem)")
-        } else {
-            lastSave.store(Int(WallTime.microseconds() / 1_000_000), ordering: .relaxed)
-            dirtyAtSave.store(Int(server.totals()[.dirty]), ordering: .relaxed)
-            log.notice("the log is synced and the tables are flushed")
-        }
-        isSaving.store(false, ordering: .releasing)
     }
 
     // MARK: LOLWUT

@@ -105,6 +105,10 @@ package enum ConfigSchema {
                 "space-target", .real(1.1...2.0), "1.3", .fixed, .ignored(.space), unit: "ratio",
                 help: "Bytes on disk that are aimed at, as a multiple of the live bytes."),
             ConfigDirective(
+                "backups-kept", .integer(0...1000), "1", unit: "backups",
+                help: "Newest backups of SAVE and BGSAVE that are kept; with 0 they make none, and only sync and flush."
+            ),
+            ConfigDirective(
                 "background-threads", .integer(1...64), "1", .fixed, unit: "threads",
                 help: "Threads that flush and merge."),
             ConfigDirective(

@@ -167,24 +167,26 @@ struct InfoReport {
     }
 
     private mutating func writePersistence() {
-        let isSaving = administration.isSaving.load(ordering: .relaxed)
-        let dirty = Int(totals[.dirty]) - administration.dirtyAtSave.load(ordering: .relaxed)
+        let saving = administration.saving.figures
         out.section("Persistence")
         out.field("loading", 0)
         out.field("async_loading", 0)
-        out.field("rdb_changes_since_last_save", max(0, dirty))
-        out.flag("rdb_bgsave_in_progress", isSaving)
-        out.field("rdb_last_save_time", administration.lastSave.load(ordering: .relaxed))
-        out.field(
-            "rdb_last_bgsave_status", administration.lastSaveFailed.load(ordering: .relaxed) ? "err" : "ok")
-        out.field("rdb_last_bgsave_time_sec", -1)
-        out.field("rdb_current_bgsave_time_sec", isSaving ? 0 : -1)
+        out.field("rdb_changes_since_last_save", max(0, Int(totals[.dirty]) - saving.changesAtSave))
+        out.flag("rdb_bgsave_in_progress", saving.backup.runs)
+        out.field("rdb_last_save_time", saving.lastSave)
+        out.field("rdb_last_bgsave_status", saving.backup.lastFailed ? "err" : "ok")
+        out.field("rdb_last_bgsave_time_sec", saving.backup.lastSeconds)
+        out.field("rdb_current_bgsave_time_sec", saving.backup.currentSeconds)
+        out.field("rdb_saves", saving.backup.count)
+        out.field("backups", saving.backups)
+        out.field("last_backup", saving.lastBackup)
         out.field("aof_enabled", 1)
-        out.field("aof_rewrite_in_progress", 0)
-        out.flag("aof_rewrite_scheduled", administration.saveIsScheduled.load(ordering: .relaxed))
-        out.field("aof_last_rewrite_time_sec", -1)
-        out.field("aof_current_rewrite_time_sec", -1)
-        out.field("aof_last_bgrewrite_status", "ok")
+        out.flag("aof_rewrite_in_progress", saving.rewrite.runs)
+        out.flag("aof_rewrite_scheduled", saving.rewrite.isScheduled)
+        out.field("aof_last_rewrite_time_sec", saving.rewrite.lastSeconds)
+        out.field("aof_current_rewrite_time_sec", saving.rewrite.currentSeconds)
+        out.field("aof_last_bgrewrite_status", saving.rewrite.lastFailed ? "err" : "ok")
+        out.field("aof_rewrites", saving.rewrite.count)
         out.field("aof_last_write_status", administration.writesStopped(server) ? "err" : "ok")
     }
 

@@ -96,8 +96,10 @@ final class StoreScript {
         return options
     }
 
-    static func open(_ disk: any Disk, _ policy: SyncPolicy) throws -> Store {
-        try Store.open(options(policy), disk: disk)
+    static func open(_ disk: any Disk, _ policy: SyncPolicy, at path: String = "/store") throws -> Store {
+        var options = options(policy)
+        options.path = path
+        return try Store.open(options, disk: disk)
     }
 
     // MARK: Keys and values
@@ -127,11 +129,14 @@ final class StoreScript {
     // MARK: The script
 
     /// `lives` lives with a clean or unclean end each. Throws when the store cannot go on.
-    func run(lives: Int = 3, steps: Int = 20) throws {
+    func run(
+        lives: Int = 3, steps: Int = 20, before: (_ life: Int, _ step: Int) throws -> Void = { _, _ in }
+    ) throws {
         for life in 0..<lives {
             try open()
             for step in 0..<steps {
                 if life == 1 && step == steps / 2 { try dropNamespace() }
+                try before(life, step)
                 try self.step()
             }
             if random.oneIn(2) { try close() } else { store = nil }
@@ -274,7 +279,12 @@ func expectState(
                 let expireAt = entry.pointee.expireAt
                 return ModelValue(tag: tag, expireAt: expireAt, bytes: try reader.value(entry).array)
             }
-            if found != state[key] { Issue.record("wrong answer for \(key): \(context())") }
+            if found != state[key] {
+                func words(_ value: ModelValue?) -> String {
+                    value.map { "\($0.bytes.count) bytes, tag \($0.tag), expiry \($0.expireAt)" } ?? "nothing"
+                }
+                Issue.record("\(words(found)), not \(words(state[key])), for \(key): \(context())")
+            }
         } catch {
             if !mayFail { Issue.record("reading \(key) failed (\(error)): \(context())") }
         }

@@ -4,6 +4,8 @@ import Synchronization
 import Testing
 import ValkBase
 import ValkCommands
+import ValkDisk
+import ValkEngine
 
 @testable import ValkServer
 
@@ -105,12 +107,22 @@ import ValkCommands
         #expect(try client.ask("INFO", "persistence").contains("rdb_changes_since_last_save:1\r\n"))
         #expect(try client.ask("SAVE") == "+OK")
         #expect(try client.ask("INFO", "persistence").contains("rdb_changes_since_last_save:0\r\n"))
+        #expect(try client.ask("INFO", "persistence").contains("\r\nbackups:1\r\n"))
         #expect(try client.ask("BGSAVE", "FOO") == "-ERR syntax error")
         #expect(try client.ask("BGSAVE", "SCHEDULE").hasPrefix("+Background saving "))
-        while try client.ask("INFO", "persistence").contains("rdb_bgsave_in_progress:1") {}
+        while !(try client.ask("INFO", "persistence").contains("rdb_saves:2")) {}
+        // The newest one is kept.
+        let info = try client.ask("INFO", "persistence")
+        #expect(info.contains("\r\nbackups:1\r\n") && info.contains("\r\nrdb_last_bgsave_status:ok\r\n"))
+        let path = String(
+            try #require(info.split(separator: "\r\n").first { $0.hasPrefix("last_backup:") }).dropFirst(12))
+        #expect(try StoreVerifier.verify(disk: PosixDisk(), directory: path).isSound)
         #expect(try client.ask("BGREWRITEAOF").hasPrefix("+Background append only file rewriting "))
         #expect((Int(try client.ask("LASTSAVE").dropFirst()) ?? 0) > 1_700_000_000)
-        while try client.ask("INFO", "persistence").contains("rdb_bgsave_in_progress:1") {}
+        while !(try client.ask("INFO", "persistence").contains("aof_rewrites:1")) {}
+        #expect(try client.ask("CONFIG", "SET", "backups-kept", "0") == "+OK")
+        #expect(try client.ask("SAVE") == "+OK")
+        #expect(try client.ask("INFO", "persistence").contains("rdb_saves:3\r\nbackups:1\r\n"))
     }
 
     @Test func debugIsThereWhenAllowed() throws {
