@@ -223,7 +223,8 @@ private struct Opener {
         do {
             for name in try disk.list(options.path + "/tables") {
                 let path = options.path + "/tables/" + name
-                let isNamed = state.tables.keys.contains { BucketManager.path(options.path, $0) == path }
+                let ids = Array(state.tables.keys) + state.owed.map(\.fileId)
+                let isNamed = ids.contains { BucketManager.path(options.path, $0) == path }
                 if !isNamed { remove(path) }
             }
             for name in try disk.list(options.path) {

@@ -17,6 +17,7 @@ public final class Store: Sendable {
     let janitor: Janitor
     let logManager: LogManager
     let controller: BucketController
+    let collector: GarbageCollector
     private let lockFile: any DiskLock
     package let recoveryReport: RecoveryReport
     private let isClosed = Atomic<Bool>(false)
@@ -36,6 +37,7 @@ public final class Store: Sendable {
         self.janitor = janitor
         self.logManager = logManager
         self.controller = controller
+        collector = GarbageCollector(controller: controller, log: logManager.log)
         self.lockFile = lockFile
         recoveryReport = recovery
     }
@@ -119,6 +121,9 @@ public final class Store: Sendable {
 
     /// Merges all runs into one. Waits for the disk; for tools and tests.
     package func mergeAll() throws(StoreError) { try controller.mergeAll() }
+
+    /// One round of the garbage collector. Waits for the disk; for tools and tests.
+    package func collectGarbage() throws(StoreError) { try collector.step() }
 
     /// Syncs the log, stops the background, releases the directory. Nobody may use the store afterwards. Not from a
     /// closure that the store calls. A second call does nothing.

@@ -27,10 +27,11 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let mergeGate = Lock()
     let structure = Lock()
     private let manifest: ManifestWriter
-    private(set) var state: ManifestState
+    /// Changed by the controller and the garbage collector.
+    var state: ManifestState
     private var busyRuns: Set<UInt64> = []
     /// Files of edits that failed for lack of space: the manifest may name them until the next edit has been written.
-    private var stranded: [String] = []
+    var stranded: [String] = []
     /// Grows with every merge that is installed.
     private(set) var mergeCount: UInt64 = 0
     /// Grows with every settlement of counts; merges that overlap one discard what they found themselves.
@@ -176,6 +177,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 where !known.contains(tombstone.sequence) {
                     items.append(.addRangeTombstone(tombstone))
                 }
+                items += result.values.editItems + result.discards.editItems
                 try install(items, flushed: table, added: result.files, merged: [])
             }
             counterLock.withLock {
@@ -250,6 +252,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             }
             var items: [EditItem] = inputs.flatMap { $0.files.map { .removeTable($0.id) } }
             items += result.files.map { .addTable($0.record) }
+            items += result.discards.editItems
             for (namespace, counts) in logManager.countsAfterMerge(result.deltas) {
                 items.append(.counts(namespace, counts))
             }
@@ -286,7 +289,11 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         }
         var forgotten: [UInt32] = []
         var more: [EditItem] = dropped.sorted().map { .removeTable($0) }
+        let gone = dropped.sorted().compactMap { next.tables[$0] }
         for id in dropped { next.tables[id] = nil }
+        let debts = next.debts(for: gone)
+        for case .garbage(let item) in debts { _ = next.apply(item) }
+        more += debts
         for tombstone in next.rangeTombstones
         where tombstone.sequence <= next.checkpoint.sequence
             && !next.tables.values.contains(where: { tombstone.mayHide(in: $0) })
@@ -341,21 +348,32 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         }
         for run in logManager.root.runs {
             for file in run.files where mergedIds.contains(run.id) || droppedIds.contains(file.id) {
-                file.markObsolete()
+                if !next.owes(file.id) { file.markObsolete() }
             }
         }
-        for id in droppedIds where added.contains(where: { $0.record.fileId == id }) {
+        for id in droppedIds where !next.owes(id) && added.contains(where: { $0.record.fileId == id }) {
             janitor.remove(BucketManager.path(directory, id))
         }
-        let gone = Set(old.rangeTombstones.map(\.sequence)).subtracting(next.rangeTombstones.map(\.sequence))
+        let settledTombstones = Set(old.rangeTombstones.map(\.sequence)).subtracting(
+            next.rangeTombstones.map(\.sequence))
         logManager.publish(
-            root: Bucket(id: Bucket.rootId, runs: runs), flushed: flushed, deltas: deltas, removedTombstones: gone,
-            forgottenNamespaces: forgotten)
+            root: Bucket(id: Bucket.rootId, runs: runs), flushed: flushed, deltas: deltas,
+            removedTombstones: settledTombstones, forgottenNamespaces: forgotten)
+        state.showDiscards(of: items, from: logManager.generation)
+    }
+
+    /// Makes an edit durable that changes nothing that readers see, and applies it. With `structure` held.
+    func note(_ items: [EditItem]) throws(StoreError) {
+        try appendEdit(items)
+        for path in stranded { janitor.remove(path) }
+        stranded = []
+        if let fault = state.apply(VersionEdit(items: items)) { preconditionFailure(fault) }
+        state.showDiscards(of: items, from: 0)
     }
 
     /// Makes an edit durable. For lack of space it may be tried again; after any other failure nothing is written any
     /// more.
-    private func appendEdit(_ items: [EditItem]) throws(StoreError) {
+    func appendEdit(_ items: [EditItem]) throws(StoreError) {
         do { try manifest.append(VersionEdit(items: items), state: state) } catch {
             if error.kind != .noSpace { logManager.stopWrites(error) }
             throw error

@@ -21,6 +21,10 @@ struct JobResult {
     var files: [NewFile] = []
     /// What was learned of blind writes on the way.
     var deltas = CountDeltas()
+    /// Versions that were dropped and have their values in the log.
+    var discards = DiscardList()
+    /// Of a flush: all values in the log that it met.
+    var values = ValueTotals()
     var bytesRead = 0
     var bytesWritten = 0
     var entriesRead = 0
@@ -41,6 +45,10 @@ private struct EntryCopy: ~Copyable {
         entry = other.pointee
         entry.key = key.view
         entry.value = value.view
+    }
+
+    func discard(_ discards: inout DiscardList) {
+        withUnsafePointer(to: entry) { discards.add($0) }
     }
 }
 
@@ -77,11 +85,13 @@ struct BucketManager {
                 let isOpen =
                     options.countsNamespaces && CountedKey.namespace(position.pointee.key) != nil
                     && cursor.oldestRecord.flags.contains(.priorUnknown)
-                if !hides(rangeTombstones, position) {
+                let isHidden = hides(rangeTombstones, position)
+                if !isHidden {
                     var entry = position.pointee
                     entry.setPriorUnknown(isOpen)
                     try output.add(entry)
                 }
+                cursor.countValues(newestIsDropped: isHidden, &result)
                 cursor.next()
             }
             try output.finish(&result)
@@ -118,6 +128,8 @@ struct BucketManager {
                         var entry = position.pointee
                         entry.setPriorUnknown(isOpen)
                         try output.add(entry)
+                    } else {
+                        result.discards.add(position)
                     }
                     try reading { () throws(Interruption) in try merged.next() }
                     continue
@@ -128,6 +140,7 @@ struct BucketManager {
                 try reading { () throws(Interruption) in try merged.next() }
                 while let older = merged.position, older.pointee.key == copy.entry.key {
                     isHidden = isHidden || hides(rangeTombstones, older)
+                    result.discards.add(older)
                     if isHidden {
                         result.entriesRead += 1
                     } else {
@@ -136,7 +149,10 @@ struct BucketManager {
                     try reading { () throws(Interruption) in try merged.next() }
                 }
                 let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
-                if newestIsHidden || (copy.entry.kind == .delete && isBottom) { continue }
+                if newestIsHidden || (copy.entry.kind == .delete && isBottom) {
+                    copy.discard(&result.discards)
+                    continue
+                }
                 copy.entry.setPriorUnknown(isOpen)
                 try output.add(copy.entry)
             }

@@ -81,6 +81,21 @@ package struct ManifestDump: Sendable {
         }
     }
 
+    private static func describe(_ item: GarbageItem) -> String {
+        switch item {
+        case .values(let segment, let bytes, let count): return "segment \(segment): \(count) values, \(bytes) bytes"
+        case .discards(let segment, let chunk):
+            return "segment \(segment): \(chunk.count) values are dead, \(chunk.bytes) bytes"
+        case .segment(let segment, let known):
+            return "segment \(segment), generation \(known.generation): \(known.valueCount) values, "
+                + "\(known.valueBytes) bytes; dead \(known.deadCount), \(known.deadBytes) bytes; "
+                + "\(known.punchedBytes) bytes punched"
+        case .forget(let segment): return "segment \(segment) is gone"
+        case .owe(let table): return "table \(table.fileId) dropped whole, its values are to be counted"
+        case .settle(let table): return "table \(table.fileId): its values have been counted"
+        }
+    }
+
     private static func describe(_ item: EditItem) -> String {
         switch item {
         case .identity(let identity):
@@ -102,6 +117,7 @@ package struct ManifestDump: Sendable {
         case .nextFileId(let id): return "next table \(id)"
         case .nextRunId(let id): return "next run \(id)"
         case .durableLog(let position): return "log durable up to \(position)"
+        case .garbage(let item): return describe(item)
         }
     }
 }

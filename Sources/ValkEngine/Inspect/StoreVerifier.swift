@@ -155,7 +155,7 @@ package final class StoreVerifier {
 
     private func noteOrphans(_ loaded: ManifestReader.Loaded?) {
         if let loaded {
-            for table in folder.tables where loaded.state.tables[table.id] == nil {
+            for table in folder.tables where loaded.state.tables[table.id] == nil && !loaded.state.owes(table.id) {
                 report.note("no manifest names this table; the next start removes it", table.path)
             }
             for number in folder.manifests where number != loaded.number {

@@ -44,6 +44,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private var rangeDeletions = 0
 
     private let viewGeneration = Atomic<UInt64>(1)
+    let horizon = ViewHorizon()
     private let visibleAtomic: Atomic<UInt64>
     private let separationThreshold: Atomic<Int>
 
@@ -64,6 +65,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         reportEvent = report
         commitLock = log.commitLock
         nextSequence = lastSequence + 1
+        view.ticket = horizon.enter(1)
         heldSegment = view.active.startPosition.segment
         visibleAtomic = Atomic(lastSequence)
         separationThreshold = Atomic(options.valueSeparationThreshold)
@@ -216,6 +218,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     }
 
     private func replaceView(_ new: View) {
+        new.ticket = horizon.enter(viewGeneration.load(ordering: .relaxed) + 1)
         view = new
         hasRangeTombstones = new.hasRangeTombstones
         viewGeneration.wrappingAdd(1, ordering: .releasing)

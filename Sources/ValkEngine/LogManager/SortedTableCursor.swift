@@ -65,6 +65,24 @@ package final class SortedTableCursor: EntryCursor {
         return record
     }
 
+    /// Accounts for the values in the log of all versions of the key at the cursor, of which a flush keeps the newest
+    /// at most.
+    func countValues(newestIsDropped: Bool, _ result: inout JobResult) {
+        var entry = Entry()
+        var record = TableRecord(SortedTable.address(current))
+        var isDropped = newestIsDropped
+        while true {
+            if record.flags.contains(.separated) {
+                record.fill(&entry)
+                result.values.add(&entry)
+                if isDropped { result.discards.add(&entry) }
+            }
+            if record.previous == 0 { return }
+            record = TableRecord(SortedTable.address(record.previous))
+            isDropped = true
+        }
+    }
+
     private func load(_ record: UInt64) {
         current = record
         TableRecord(SortedTable.address(record)).fill(scratch)

@@ -14,6 +14,9 @@ struct ManifestState: Equatable, Sendable {
     var nextRunId: UInt64 = 1
     /// The log up to here was durable: what is missing before it is damage.
     var durableLog: LogPosition = .zero
+    /// By segment; a segment with nothing to tell is not here.
+    var garbage: [UInt32: SegmentGarbage] = [:]
+    var owed: [OwedTable] = []
 
     /// Nil when the edit fits; otherwise what is wrong with it.
     mutating func apply(_ edit: VersionEdit) -> String? {
@@ -39,6 +42,8 @@ struct ManifestState: Equatable, Sendable {
             case .nextFileId(let id): nextFileId = max(nextFileId, id)
             case .nextRunId(let id): nextRunId = max(nextRunId, id)
             case .durableLog(let position): durableLog = max(durableLog, position)
+            case .garbage(let item):
+                if let fault = apply(item) { return fault }
             }
         }
         // All at once: there may be thousands, after as many FLUSHALLs.
@@ -55,6 +60,10 @@ struct ManifestState: Equatable, Sendable {
         for (namespace, count) in counts.sorted(by: { $0.key < $1.key }) { items.append(.counts(namespace, count)) }
         for tombstone in rangeTombstones { items.append(.addRangeTombstone(tombstone)) }
         if durableLog != .zero { items.append(.durableLog(durableLog)) }
+        for (segment, known) in garbage.sorted(by: { $0.key < $1.key }) {
+            items.append(.garbage(.segment(segment, known)))
+        }
+        for table in owed { items.append(.garbage(.owe(table))) }
         return VersionEdit(items: items)
     }
 }

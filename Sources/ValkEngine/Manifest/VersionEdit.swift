@@ -67,6 +67,7 @@ enum EditItem: Equatable, Sendable {
     case nextRunId(UInt64)
     /// Everything in the log before this position was durable. A reader may skip it.
     case durableLog(LogPosition)
+    case garbage(GarbageItem)
 }
 
 struct VersionEdit: Equatable, Sendable {
@@ -143,6 +144,7 @@ struct VersionEdit: Equatable, Sendable {
         case .durableLog(let position):
             out.appendFixed(position.rawValue)
             return Kind.durableLog
+        case .garbage(let item): return item.encode(&out)
         }
     }
 
@@ -185,7 +187,7 @@ struct VersionEdit: Equatable, Sendable {
                 let payload = reader.bytes(Int(length))
             else { throw .damaged }
             var inner = ByteReader(payload)
-            if kind > Kind.nextRunId && kind != Kind.durableLog {
+            if kind > Kind.nextRunId && kind != Kind.durableLog && !GarbageItem.isKind(kind) {
                 if kind < Kind.skippableMin { throw .newer(kind) }
                 continue
             }
@@ -196,6 +198,7 @@ struct VersionEdit: Equatable, Sendable {
     }
 
     private static func decode(_ kind: UInt64, _ reader: inout ByteReader) -> EditItem? {
+        if GarbageItem.isKind(kind) { return GarbageItem.decode(kind, &reader).map { .garbage($0) } }
         switch kind {
         case Kind.identity:
             guard let high = reader.fixed(UInt64.self), let low = reader.fixed(UInt64.self),

@@ -26,6 +26,8 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
     let sealed: [MemoryTable]
     let root: Bucket
     let rangeTombstones: [RangeTombstone]
+    /// Counts the view among the living; set before it is shown.
+    var ticket: ViewTicket?
 
     /// The tables in memory and the runs in reading order, so that a read touches no reference counts.
     let memory: UnsafeMutablePointer<Unmanaged<SortedTable>>

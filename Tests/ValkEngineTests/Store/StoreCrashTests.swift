@@ -52,6 +52,9 @@ import ValkTestSupport
             try again.mergeAll()
             expectState(again, state, "opened again and merged, \(context())")
             expectCounts(again, state, "opened again and merged, \(context())")
+            try again.collectGarbage()
+            expectState(again, state, "garbage collected, \(context())")
+            expectExactGarbage(again, context())
             try again.close()
         } catch {
             Issue.record("does not go on (\(error)): \(context())")

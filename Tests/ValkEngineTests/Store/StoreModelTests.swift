@@ -116,7 +116,10 @@ final class ModelRun {
                 rangeDeleted.insert(Int(namespace))
             }
         case 91..<94: try store.flushTables()
-        case 94: try store.mergeAll()
+        case 94:
+            if random.oneIn(2) { try store.mergeAll() } else { try store.collectGarbage() }
+            // Threads change what is compared.
+            if !options.usesThreads { expectExactGarbage(store, "seed \(seed)") }
         case 95: try reopen()
         case 96: try checkCounts()
         default: try checkPoints()

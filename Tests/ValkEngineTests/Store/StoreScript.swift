@@ -166,6 +166,7 @@ final class StoreScript {
 
     func close() throws {
         guard let store else { return }
+        if !survivesFaults { expectExactGarbage(store, "script") }
         self.store = nil
         // What is acknowledged when `close` returns is known only here.
         do { try store.close() } catch  where survivesFaults { faults.append(error) }
@@ -180,7 +181,9 @@ final class StoreScript {
         case 14, 15: try attempt { try store.flushTables() }
         case 16: try attempt { _ = try store.controller.mergeOnce() }
         case 17: try attempt { if random.oneIn(3) { try store.mergeAll() } else { try store.resolveCounts() } }
-        case 18: store.janitor.drain()
+        case 18:
+            store.janitor.drain()
+            try attempt { try store.collectGarbage() }
         default: try commit(store, deletesRange: true)
         }
         promises.take(store)

@@ -1,0 +1,64 @@
+// What the manifest says of dead values against what the tables say: the two are counted in different places and must
+// agree to the last record.
+
+import Testing
+import ValkBase
+import ValkDisk
+import ValkTestSupport
+
+@testable import ValkEngine
+
+/// Looks whether the dead records that the manifest lists are exactly those that no table points at. Holds between any
+/// two edits, because the list is part of the edits.
+func expectExactGarbage(_ store: Store, _ context: @autoclosure () -> String) {
+    let state = store.controller.structure.withLock { store.controller.state }
+    var pointed: [UInt32: Set<UInt32>] = [:]
+    var pointedBytes: [UInt32: UInt64] = [:]
+    let pins = BlockPins.make(store.cache)
+    defer { BlockPins.destroy(pins) }
+    func take(_ table: Table) throws {
+        let cursor = TableCursor(table, pins, access: .scan, mayBlock: true)
+        try cursor.seekToFirst()
+        while let entry = cursor.position {
+            if entry.pointee.isSeparated {
+                let pointer = entry.pointee.pointer
+                let isNew = pointed[pointer.segment, default: []].insert(pointer.offset).inserted
+                if !isNew { Issue.record("two entries point at \(pointer): \(context())") }
+                pointedBytes[pointer.segment, default: 0] += UInt64(
+                    DiscardList.recordBytes(keyBytes: entry.pointee.key.count, valueBytes: Int(pointer.length)))
+            }
+            try cursor.next()
+        }
+    }
+    do {
+        for id in Array(state.tables.keys) + state.owed.map(\.fileId) {
+            let path = BucketManager.path(store.options.path, id)
+            try take(try Table.open(disk: store.disk, path: path, fileId: id, cache: store.cache))
+        }
+    } catch {
+        Issue.record("a table cannot be read (\(error)): \(context())")
+        return
+    }
+    // What no table needs is on its way out: nothing is owed for it any more.
+    var needed = Set<UInt32>()
+    for table in state.tables.values { for share in table.segments { needed.insert(share.segment) } }
+    for (segment, known) in state.garbage
+    where segment >= state.checkpoint.position.segment || needed.contains(segment) {
+        let dead = known.chunks.flatMap { DiscardChunk.decode($0.list) ?? [] }
+        let live = pointed[segment] ?? []
+        if Set(dead).count != dead.count { Issue.record("segment \(segment): counted twice: \(context())") }
+        if let both = dead.first(where: { live.contains($0) }) {
+            Issue.record("segment \(segment): \(both) is listed dead and pointed at: \(context())")
+        }
+        if UInt64(dead.count + live.count) != known.valueCount {
+            Issue.record(
+                "segment \(segment): \(dead.count) dead and \(live.count) live of \(known.valueCount): \(context())")
+        }
+        let bytes = (pointedBytes[segment] ?? 0) + known.deadBytes
+        if bytes != known.valueBytes {
+            Issue.record("segment \(segment): \(bytes) bytes, not \(known.valueBytes): \(context())")
+        }
+    }
+    pointed = pointed.filter { needed.contains($0.key) && state.garbage[$0.key] == nil }
+    if !pointed.isEmpty { Issue.record("segments \(pointed.keys) are not known: \(context())") }
+}
