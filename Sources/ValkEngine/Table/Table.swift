@@ -23,99 +23,115 @@ package enum FindResult: Sendable {
     case damaged
     /// The device or the file system refused to read. `takeFault` tells the story.
     case readFailed
+
+    init(_ interruption: Interruption) {
+        switch interruption {
+        case .wouldBlock: self = .wouldBlock
+        case .damaged: self = .damaged
+        default: self = .readFailed
+        }
+    }
 }
 
 package final class Table: @unchecked Sendable {  // Immutable but for atomics and `fault`, which has a lock.
     package let fileId: UInt64
     package let path: String
-    package let properties: TableProperties
-    package let fileBytes: Int
-    /// Memory of index and filter; the cache counts it in its budget while the table is open.
-    package let memoryBytes: Int
-    let index: TableIndex
-    let file: any DiskFile
     let cache: BlockCache
-    private let filter: UnsafeMutableRawPointer?
-    private let filterLines: Int
-    private let filterProbes: Int
+    private let disk: any Disk
+    /// Address of the parts in memory, 0 until somebody needed them.
+    private let slot: UnsafeMutablePointer<UInt64>
+    private let loadLock = Lock()
     private let faultLock = Lock()
     private var fault: StoreError?
+
+    /// A table whose file is looked at when it is first used. Of a file that cannot be opened or is damaged, readers
+    /// learn then.
+    package init(disk: any Disk, path: String, fileId: UInt64, cache: BlockCache) {
+        self.disk = disk
+        self.path = path
+        self.fileId = fileId
+        self.cache = cache
+        slot = .allocate(capacity: 1)
+        slot.initialize(to: 0)
+    }
 
     /// Opens and checks a table file. Throws `.corruption`, `.newerFormat` or `.disk` with the place. `warm`: what the
     /// writer left in the cache.
     package static func open(
         disk: any Disk, path: String, fileId: UInt64, cache: BlockCache, warm: FinishedTable? = nil
     ) throws(StoreError) -> Table {
-        do {
-            let file = try disk.open(path, .readOnly)
-            do throws(StoreError) {
-                let table = try Table(file, path, fileId, cache)
-                if let warm, warm.fileId == fileId, warm.warm.count == table.index.count {
-                    cache.adopt(warm.warm, fileId: fileId, slots: table.index.slots)
-                }
-                return table
-            } catch {
-                file.close()
-                throw error
-            }
-        } catch let error as DiskError {
-            throw StoreError(error)
-        } catch let error as StoreError {
-            throw error
-        } catch {
-            preconditionFailure("neither a disk's nor the store's error: \(error)")
+        let table = Table(disk: disk, path: path, fileId: fileId, cache: cache)
+        try table.load()
+        if let warm, warm.fileId == fileId, warm.warm.count == table.index.count {
+            cache.adopt(warm.warm, fileId: fileId, slots: table.index.slots)
         }
-    }
-
-    private init(_ file: any DiskFile, _ path: String, _ fileId: UInt64, _ cache: BlockCache) throws(StoreError) {
-        let reader = MetaReader(file: file, path: path, fileId: fileId)
-        let footer = try reader.footer()
-        let properties = try reader.block(footer.properties, "properties") { TableProperties.decode($0) }
-        let dataBytes = footer.index.offset
-        let index = try reader.block(footer.index, "index") {
-            TableIndex.decode($0, blockCount: footer.blockCount, dataBytes: dataBytes)
-        }
-        var filter: UnsafeMutableRawPointer?
-        var lines = 0
-        if footer.filter.bytes > 0 {
-            do throws(StoreError) {
-                filter = try reader.block(footer.filter, "filter") { bits in
-                    guard bits.count > 0, bits.count % KeyFilter.lineBytes == 0, footer.filterProbes >= 1,
-                        footer.filterProbes <= KeyFilter.probesMax
-                    else { return nil }
-                    let memory = UnsafeMutableRawPointer.allocate(byteCount: bits.count, alignment: KeyFilter.lineBytes)
-                    memcpy(memory, bits.base, bits.count)
-                    return memory
-                }
-            } catch {
-                index.free()
-                throw error
-            }
-            lines = (footer.filter.bytes - TableFormat.trailerBytes) / KeyFilter.lineBytes
-        }
-        self.fileId = fileId
-        self.path = path
-        self.properties = properties
-        self.index = index
-        self.file = file
-        self.cache = cache
-        self.filter = filter
-        filterLines = lines
-        filterProbes = Int(footer.filterProbes)
-        fileBytes = footer.fileBytes
-        memoryBytes = index.memoryBytes + lines * KeyFilter.lineBytes
-        cache.countTable(memoryBytes)
+        return table
     }
 
     deinit {
-        cache.detach(index.slots, count: index.count)
-        cache.countTable(-memoryBytes)
-        index.free()
-        filter?.deallocate()
-        file.close()
+        if let parts {
+            cache.detach(parts.pointee.index.slots, count: parts.pointee.index.count)
+            cache.countTable(-parts.pointee.memoryBytes)
+            parts.pointee.free()
+            UnsafeMutablePointer(mutating: parts).deinitialize(count: 1).deallocate()
+        }
+        slot.deallocate()
     }
 
-    package var blockCount: Int { index.count }
+    // MARK: What is in memory
+
+    @inline(__always)
+    private var parts: UnsafePointer<TableParts>? {
+        UnsafePointer(bitPattern: UInt(valk_load_acquire_u64(slot)))
+    }
+
+    /// Whether index and filter are in memory, so that `index` and what builds on it may be used.
+    @inline(__always)
+    package var isLoaded: Bool { valk_load_acquire_u64(slot) != 0 }
+
+    @inline(__always)
+    private var loaded: UnsafePointer<TableParts> {
+        guard let parts else { preconditionFailure("a table is used before it is loaded") }
+        return parts
+    }
+
+    // Only of a table that is loaded.
+    @inline(__always) var index: TableIndex { loaded.pointee.index }
+    var file: any DiskFile { loaded.pointee.file }
+    package var properties: TableProperties { loaded.pointee.properties }
+    package var fileBytes: Int { loaded.pointee.fileBytes }
+    package var blockCount: Int { loaded.pointee.index.count }
+    /// Memory of index and filter; the cache counts it in its budget while the table is loaded.
+    package var memoryBytes: Int { loaded.pointee.memoryBytes }
+
+    /// Reads index and filter, if nobody did yet. Waits for the device.
+    package func load() throws(StoreError) {
+        if isLoaded { return }
+        loadLock.lock()
+        defer { loadLock.unlock() }
+        if isLoaded { return }
+        let parts = UnsafeMutablePointer<TableParts>.allocate(capacity: 1)
+        do {
+            parts.initialize(to: try TableParts.read(disk, path, fileId))
+        } catch {
+            parts.deallocate()
+            throw error
+        }
+        cache.countTable(parts.pointee.memoryBytes)
+        valk_store_release_u64(slot, UInt64(UInt(bitPattern: parts)))
+    }
+
+    /// Loads the table for a reader; nil when it is there.
+    @inline(never)
+    func prepare(mayBlock: Bool) -> Interruption? {
+        if isLoaded { return nil }
+        if !mayBlock { return .wouldBlock }
+        do throws(StoreError) { try load() } catch {
+            report(error)
+            return error.kind == .disk || error.kind == .noSpace ? .readFailed : .damaged
+        }
+        return nil
+    }
 
     /// The newest fault that a reader met in this table, and forgets it.
     package func takeFault() -> StoreError? {
@@ -129,18 +145,20 @@ package final class Table: @unchecked Sendable {  // Immutable but for atomics a
 
     // MARK: Finding
 
-    /// False: no version of the key with this hash is in the table.
+    /// False: no version of the key with this hash is in the table. Of a table that is not loaded nothing is known.
     @inline(__always)
     package func mayContain(_ hash: UInt64) -> Bool {
-        guard let filter else { return true }
-        return KeyFilter.mayContain(hash, in: filter, lines: filterLines, probes: filterProbes)
+        guard let parts, let filter = parts.pointee.filter else { return true }
+        return KeyFilter.mayContain(
+            hash, in: filter, lines: parts.pointee.filterLines, probes: parts.pointee.filterProbes)
     }
 
     /// Asks for the memory that `find` touches first. A reader of several tables calls it for all of them before it
     /// searches the first, so that it waits for memory once.
     @inline(__always)
     package func prefetch(_ hash: UInt64) {
-        if let filter { KeyFilter.prefetch(hash, in: filter, lines: filterLines) }
+        guard let parts, let filter = parts.pointee.filter else { return }
+        KeyFilter.prefetch(hash, in: filter, lines: parts.pointee.filterLines)
     }
 
     /// Looks for the newest version of `key` whose sequence is at most `maxSequence`. `hash` is `key.hash64`. On
@@ -150,7 +168,9 @@ package final class Table: @unchecked Sendable {  // Immutable but for atomics a
         _ key: ByteView, _ hash: UInt64, maxSequence: UInt64, _ entry: UnsafeMutablePointer<Entry>,
         _ pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool
     ) -> FindResult {
+        if !isLoaded, let interruption = prepare(mayBlock: mayBlock) { return FindResult(interruption) }
         guard mayContain(hash) else { return .absent }
+        let index = loaded.pointee.index
         var block = index.lowerBound(key)
         while block < index.count {
             let frame: BlockFramePointer
@@ -253,58 +273,5 @@ package final class Table: @unchecked Sendable {  // Immutable but for atomics a
         report(
             StoreError(.corruption, "data block \(block) \(problem)", path: path, offset: index.blocks[block].offset))
         return .damaged
-    }
-}
-
-/// Reads the parts of a table file that are not data blocks.
-private struct MetaReader {
-    let file: any DiskFile
-    let path: String
-    let fileId: UInt64
-
-    func footer() throws(StoreError) -> TableFooter {
-        do {
-            let size = try file.size()
-            guard size >= TableFormat.footerBytes, size % TableFormat.pageBytes == 0 else {
-                throw StoreError(.corruption, "a table of \(size) bytes is not whole", path: path)
-            }
-            return try withUnsafeTemporaryAllocation(byteCount: TableFormat.footerBytes, alignment: 16) { buffer in
-                let place = size - TableFormat.footerBytes
-                guard try file.read(into: buffer, at: place) == TableFormat.footerBytes, let base = buffer.baseAddress
-                else { throw StoreError(.corruption, "the footer ends early", path: path, offset: place) }
-                return try TableFooter.decode(base, fileBytes: size, fileId: fileId, path: path)
-            }
-        } catch {
-            throw translate(error)
-        }
-    }
-
-    /// Reads and checks one block and gives its content to `decode`.
-    func block<T>(_ range: FileRange, _ name: String, _ decode: (ByteView) -> T?) throws(StoreError) -> T {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(range.bytes, 1), alignment: 64)
-        defer { memory.deallocate() }
-        do {
-            let n = try file.read(
-                into: UnsafeMutableRawBufferPointer(start: memory, count: range.bytes), at: range.offset)
-            guard n == range.bytes else {
-                throw StoreError(.corruption, "the \(name) block ends early", path: path, offset: range.offset)
-            }
-        } catch {
-            throw translate(error)
-        }
-        guard TableFormat.verify(memory, range.bytes, fileId: fileId, offset: range.offset) == BlockCompression.none
-        else {
-            throw StoreError(.corruption, "the \(name) block has a wrong checksum", path: path, offset: range.offset)
-        }
-        guard let value = decode(ByteView(base: memory, count: range.bytes - TableFormat.trailerBytes)) else {
-            throw StoreError(.corruption, "the \(name) block has a wrong layout", path: path, offset: range.offset)
-        }
-        return value
-    }
-
-    private func translate(_ error: any Error) -> StoreError {
-        if let error = error as? StoreError { return error }
-        if let error = error as? DiskError { return StoreError(error) }
-        return StoreError(.disk, "\(error)", path: path)
     }
 }

@@ -76,19 +76,30 @@ package final class TableCursor: EntryCursor {
 
     // MARK: Moving
 
+    @inline(__always)
+    private func prepare() throws(Interruption) {
+        if !table.isLoaded, let interruption = table.prepare(mayBlock: mayBlock) {
+            leave()
+            throw interruption
+        }
+    }
+
     override package func seekToFirst() throws(Interruption) {
+        try prepare()
         guard table.index.count > 0 else { return leave() }
         try enter(0)
         stepToFirst()
     }
 
     override package func seekToLast() throws(Interruption) {
+        try prepare()
         guard table.index.count > 0 else { return leave() }
         try enter(table.index.count - 1)
         stepToLast()
     }
 
     override package func seek(_ wanted: ByteView) throws(Interruption) {
+        try prepare()
         let target = table.index.lowerBound(wanted)
         guard target < table.index.count else { return leave() }
         try enter(target)
