@@ -14,6 +14,7 @@ public final class Store: Sendable {
     let disk: any Disk
     let log: ValueLog
     let cache: BlockCache
+    let values: ValueCache
     let janitor: Janitor
     let logManager: LogManager
     let controller: BucketController
@@ -34,6 +35,7 @@ public final class Store: Sendable {
         self.disk = disk
         log = logManager.log
         self.cache = cache
+        values = ValueCache(cache)
         self.janitor = janitor
         self.logManager = logManager
         self.controller = controller

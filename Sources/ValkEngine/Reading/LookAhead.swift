@@ -41,17 +41,21 @@ struct LookAhead: ~Copyable {
     let items: UnsafeMutablePointer<Item>
     private(set) var count = 0
     private var next = 0
+    private let pointers: UnsafeMutablePointer<ValuePointer>
+    private var pointerCount = 0
     /// Something was looked up, or written, since the last announcement: whether work ahead of time is worth it.
     var sawReads = true
     var sawWrites = true
 
     init() {
         items = .allocate(capacity: LookAhead.capacity)
+        pointers = .allocate(capacity: LookAhead.capacity)
     }
 
     deinit {
         for i in next..<count { items[i].frame?.unpin() }
         items.deallocate()
+        pointers.deallocate()
     }
 
     /// Forgets everything.
@@ -90,5 +94,27 @@ struct LookAhead: ~Copyable {
             i &+= 1
         }
         return nil
+    }
+
+    // MARK: Values in the log
+
+    /// Where values lie that the look-ups will lead to, as far as was seen.
+    var values: UnsafeBufferPointer<ValuePointer> { UnsafeBufferPointer(start: pointers, count: pointerCount) }
+
+    mutating func forgetValues() { pointerCount = 0 }
+
+    @inline(__always)
+    mutating func noteValue(_ record: TableRecord) {
+        guard record.flags.contains(.separated), pointerCount < LookAhead.capacity else { return }
+        let at = UnsafeRawPointer(record.base + TableRecord.headerBytes + record.keyLength)
+        (pointers + pointerCount).initialize(to: at.loadUnaligned(as: ValuePointer.self))
+        pointerCount &+= 1
+    }
+
+    @inline(__always)
+    mutating func noteValue(_ place: BodyPlace) {
+        guard let pointer = place.pointer, pointerCount < LookAhead.capacity else { return }
+        (pointers + pointerCount).initialize(to: pointer)
+        pointerCount &+= 1
     }
 }

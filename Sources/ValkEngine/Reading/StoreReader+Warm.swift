@@ -21,6 +21,7 @@ extension StoreReader {
         ahead.pointee.reset()
         let reads = ahead.pointee.sawReads
         let writes = ahead.pointee.sawWrites
+        ahead.pointee.forgetValues()
         ahead.pointee.sawReads = false
         ahead.pointee.sawWrites = false
         let view = self.view
@@ -42,6 +43,9 @@ extension StoreReader {
             // A new key goes into the filter too.
             for i in 0..<count { table._withUnsafeGuaranteedRef { $0.prefetchFilter(keys[i].hash64) } }
             table._withUnsafeGuaranteedRef { $0.warm(keys, count, slots, depths) }
+            for i in 0..<count where slots[i] & 1 != 0 {
+                ahead.pointee.noteValue(TableRecord(SortedTable.address(slots[i] & ~1)))
+            }
         }
     }
 
@@ -71,6 +75,7 @@ extension StoreReader {
             }
         }
         if view.runCount > 0 { warmRuns(view, count, inMemory) }
+        if !ahead.pointee.values.isEmpty { values.prefetch(ahead.pointee.values) }
     }
 
     /// Keys with a bit in `inMemory` are most likely found before any run is asked.
@@ -115,6 +120,9 @@ extension StoreReader {
                 item.pointee.frame = nil
                 item.pointee.table = nil
             }
+        }
+        for i in 0..<count where items[i].frame != nil {
+            ahead.pointee.noteValue(BodyPlace(at: items[i].body, length: items[i].bodyLength))
         }
     }
 }

@@ -21,6 +21,7 @@ package final class StoreReader {
     private(set) var visible: UInt64 = 0
     private let slot: UnsafeMutablePointer<Entry>
     private let pins: UnsafeMutablePointer<BlockPins>
+    let values: ValueCache
     /// Buffers for separated values, one a value; reused from command to command.
     private var buffers: [UnsafeMutablePointer<ByteBuffer>] = []
     private var buffersUsed = 0
@@ -35,6 +36,7 @@ package final class StoreReader {
         ahead = .allocate(capacity: 1)
         ahead.initialize(to: LookAhead())
         pins = BlockPins.make(store.cache)
+        values = store.values
     }
 
     deinit {
@@ -213,6 +215,8 @@ package final class StoreReader {
 
     @inline(never)
     private func separatedValue(_ entry: UnsafePointer<Entry>) throws(Interruption) -> ByteView {
+        let pointer = entry.pointee.pointer
+        if let kept = values.find(pointer, pins) { return kept }
         if buffersUsed == buffers.count {
             let buffer = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
             buffer.initialize(to: ByteBuffer())
@@ -220,8 +224,10 @@ package final class StoreReader {
         }
         let buffer = buffers[buffersUsed]
         buffersUsed += 1
-        return try store.log.readValue(
-            entry.pointee.pointer, key: entry.pointee.key, into: buffer, mayBlock: mayBlock)
+        let value = try store.log.readValue(pointer, key: entry.pointee.key, into: buffer, mayBlock: mayBlock)
+        pins.pointee.countMiss()
+        values.insert(pointer, value)
+        return value
     }
 
     /// A cursor over the live puts of `lower ..< upper` as of now, own batch included.

@@ -93,6 +93,13 @@ enum BlockSearch {
 struct BodyPlace {
     var at: UnsafeRawPointer = emptyBytes
     var length = 0
+
+    /// The pointer that ends a body whose value lies in the log.
+    @inline(__always)
+    var pointer: ValuePointer? {
+        let flags = EntryFlags(rawValue: at.load(as: UInt8.self) & BlockFormat.Meta.flagsMask)
+        return flags.contains(.separated) ? BlockView.pointer(at + (length &- BlockFormat.pointerBytes)) : nil
+    }
 }
 
 /// A validated block in memory. Does not own it.
@@ -185,9 +192,7 @@ struct BlockView {
         let flags = EntryFlags(rawValue: meta & BlockFormat.Meta.flagsMask)
         entry.pointee.flags = flags
         if flags.contains(.separated) {
-            let pointer = ValuePointer(
-                segment: p.fixed(0, UInt32.self), offset: p.fixed(4, UInt32.self), length: p.fixed(8, UInt32.self),
-                crc: p.fixed(12, UInt32.self))
+            let pointer = BlockView.pointer(p)
             entry.pointee.pointer = pointer
             entry.pointee.value = ByteView(base: p, count: 0)
             entry.pointee.valueLength = Int(pointer.length)
@@ -196,6 +201,13 @@ struct BlockView {
             entry.pointee.value = ByteView(base: p, count: valueLength)
             entry.pointee.valueLength = valueLength
         }
+    }
+
+    @inline(__always)
+    static func pointer(_ p: UnsafeRawPointer) -> ValuePointer {
+        ValuePointer(
+            segment: p.fixed(0, UInt32.self), offset: p.fixed(4, UInt32.self), length: p.fixed(8, UInt32.self),
+            crc: p.fixed(12, UInt32.self))
     }
 
     /// The sequence alone.
