@@ -32,7 +32,8 @@ extension Store {
             for (i, table) in tables.enumerated() {
                 let hasOpen = logManager.commitLock.withLock { table.deltas.items.contains { $0.counts.unknown != 0 } }
                 if !hasOpen { continue }
-                let below = BelowReader(view: view, memory: Array(tables[(i + 1)...]), fromRun: 0, store: self)
+                let below = BelowReader(
+                    view: view, memory: Array(tables[(i + 1)...]), path: view.path, store: self)
                 let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
                 cursor.seekToFirst()
                 var found: [(TableRecord, (kind: EntryKind, expires: Bool)?)] = []
@@ -56,24 +57,37 @@ extension Store {
 
     /// Entries in runs whose prior is open. False when the runs changed meanwhile and nothing was settled.
     private func resolveRuns(waitsForMerges: Bool) throws(StoreError) -> Bool {
-        if waitsForMerges { controller.mergeGate.lock() }
-        defer { if waitsForMerges { controller.mergeGate.unlock() } }
+        if waitsForMerges { controller.pauseJobs() }
+        defer { if waitsForMerges { controller.resumeJobs() } }
         // The count before the view: a merge in between is then seen as one that came later.
         let mergesBefore = controller.structure.withLock { controller.mergeCount }
         let (view, _) = currentView()
-        let runs = view.root.runs
-        guard runs.contains(where: { $0.unknownPriors > 0 }) else { return true }
+        var open: [(bucket: Bucket, index: Int)] = []
+        var files: [TableFile] = []
+        view.root.forEach { bucket in
+            for (i, run) in bucket.runs.enumerated() {
+                if run.unknownPriors > 0 { open.append((bucket, i)) }
+                files += run.fragments.map(\.file)
+            }
+        }
+        if open.isEmpty { return true }
         var deltas = CountDeltas()
         let pins = BlockPins.make(cache)
         defer { BlockPins.destroy(pins) }
-        for (i, run) in runs.enumerated() where run.unknownPriors > 0 {
-            let below = BelowReader(view: view, memory: [], fromRun: i + 1, store: self)
-            let cursor = RunCursor(run, pins, access: .scan, mayBlock: true)
+        let resolved = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
+        resolved.initialize(to: false)
+        defer { resolved.deallocate() }
+        for (bucket, i) in open {
+            let path = RunPath(.passUnretained(bucket), from: i + 1)
+            let below = BelowReader(view: view, memory: [], path: path, store: self)
+            let cursor = RunCursor(bucket.runs[i], pins, access: .scan, mayBlock: true, resolved: resolved)
             do {
                 try cursor.seekToFirst()
                 while cursor.isValid {
                     let entry = cursor.entry
-                    if entry.flags.contains(.priorUnknown), let namespace = CountedKey.namespace(entry.key) {
+                    if entry.flags.contains(.priorUnknown), !resolved.pointee,
+                        let namespace = CountedKey.namespace(entry.key)
+                    {
                         deltas.resolve(namespace, prior: try below.prior(entry.key))
                     }
                     try cursor.next()
@@ -87,7 +101,7 @@ extension Store {
         }
         return try controller.structure.withLock { () throws(StoreError) in
             guard controller.mergeCount == mergesBefore else { return false }
-            try controller.markResolved(runs, counts: logManager.countsAfterMerge(deltas))
+            try controller.markResolved(files, counts: logManager.countsAfterMerge(deltas))
             logManager.addToBase(deltas)
             return true
         }
@@ -98,7 +112,8 @@ extension Store {
 private struct BelowReader {
     let view: View
     let memory: [MemoryTable]
-    let fromRun: Int
+    /// The runs below.
+    let path: RunPath
     let store: Store
 
     /// The newest version below, nil when there is none (or a range deletion hides it).
@@ -112,8 +127,12 @@ private struct BelowReader {
         defer { BlockPins.destroy(pins) }
         var entry = Entry()
         let hash = key.hash64
-        for run in view.root.runs[fromRun...] {
-            switch run.find(key, hash, maxSequence: UInt64.max, &entry, pins, mayBlock: true) {
+        var path = path
+        while let run = path.next(key) {
+            let result = run._withUnsafeGuaranteedRef {
+                $0.find(key, hash, maxSequence: UInt64.max, &entry, pins, mayBlock: true)
+            }
+            switch result {
             case .found: return visible(key, entry.sequence, entry.kind, entry.expireAt)
             case .absent: continue
             case .wouldBlock, .damaged, .readFailed:

@@ -46,6 +46,8 @@ extension Store {
         try require(options.segmentBytes >= 64 << 10 && options.segmentBytes <= 1 << 30, "segment size")
         try require(options.blockBytes >= 64 && options.blockBytes <= 1 << 20, "block size")
         try require(options.mergeWidth >= 2 && options.mergeWidth <= 16, "merge width")
+        try require(min(options.pushBytes, options.leafBytes, options.jobBytes) >= 4096, "size of a bucket's parts")
+        try require(options.fanOut >= 3 && options.fanOut <= 64, "fan-out")
         try require(options.valueSeparationThreshold >= 16, "value separation threshold")
         try require(options.filterBitsPerKey >= 0 && options.filterBitsPerKey <= 32, "filter bits per key")
     }
@@ -74,7 +76,8 @@ private struct Opener {
             recovery.isNew = true
             let id = StoreId.random()
             state.identity = StoreIdentity(
-                idHigh: id.high, idLow: id.low, fanOut: 8, countsNamespaces: options.countsNamespaces)
+                idHigh: id.high, idLow: id.low, fanOut: UInt32(options.fanOut),
+                countsNamespaces: options.countsNamespaces)
             let leftovers = try LogReplay.segments(disk: disk, directory: directory + "/log")
             guard leftovers.isEmpty else {
                 throw StoreError(.corruption, "there is a log but no CURRENT manifest", path: directory)
@@ -89,7 +92,7 @@ private struct Opener {
         let janitor = Janitor(disk: disk, usesThread: options.usesThreads)
         let segments = SegmentRegistry(janitor: janitor)
         do throws(StoreError) {
-            let runs = try openRuns(state, cache, segments, janitor)
+            let root = try openTree(state, cache, segments, janitor)
             recovery.tables = state.tables.count
 
             let replayed = MemoryTable(
@@ -126,8 +129,7 @@ private struct Opener {
             for (namespace, counts) in state.counts { base.withCounts(namespace) { $0 = counts } }
             recovery.milliseconds = Double(Monotonic.nanoseconds() - begin) / 1e6
             let view = View(
-                active: active, sealed: sealed, root: Bucket(id: Bucket.rootId, runs: runs),
-                rangeTombstones: tombstones)
+                active: active, sealed: sealed, root: root, rangeTombstones: tombstones)
             let logManager = LogManager(
                 options: options, log: log, pool: pool, segments: segments, view: view, lastSequence: lastSequence,
                 baseCounts: base, report: report)
@@ -143,23 +145,13 @@ private struct Opener {
         }
     }
 
-    private func openRuns(
+    private func openTree(
         _ state: ManifestState, _ cache: BlockCache, _ segments: SegmentRegistry, _ janitor: Janitor
-    ) throws(StoreError) -> [Run] {
-        var files: [UInt64: [TableFile]] = [:]
-        for record in state.tables.values.sorted(by: { $0.fileId < $1.fileId }) {
-            let file = try TableFile.open(
+    ) throws(StoreError) -> Bucket {
+        try Bucket.load(state, path: options.path) { record throws(StoreError) in
+            try TableFile.open(
                 record, disk: disk, directory: options.path, cache: cache, segments: segments, janitor: janitor)
-            files[record.runId, default: []].append(file)
         }
-        let runs = files.map { id, files in
-            Run(
-                id: id,
-                files: files.sorted { a, b in
-                    a.record.smallest.withView { x in b.record.smallest.withView { x.compare($0) < 0 } }
-                })
-        }
-        return runs.sorted { $0.sequences.upperBound > $1.sequences.upperBound }
     }
 
     private func replayLog(
@@ -167,7 +159,7 @@ private struct Opener {
     ) throws(StoreError) -> LogReplay.Report {
         var found = tombstones
         let counting = options.countsNamespaces
-        let root = Bucket(id: Bucket.rootId, runs: [])
+        let root = Bucket(rootRuns: [])
         var view = View(active: table, sealed: [], root: root, rangeTombstones: found)
         let result = try LogReplay.run(
             disk: disk, directory: options.path + "/log", storeId: storeId, from: state.checkpoint.position,

@@ -8,10 +8,14 @@ package struct StoreStatistics: Sendable {
     package var log = LogStatistics()
     /// Log segments in use, the current one included.
     package var logSegments = 0
-    /// Runs of table files below the tables in memory, and the files they are made of.
+    /// Runs of table files that a look-up may have to ask, at most; and the files that all runs are made of.
     package var runs = 0
     package var tableFiles = 0
     package var tableFileBytes = 0
+    /// Of the tree: levels of buckets, buckets, and those among them that have no children.
+    package var treeHeight = 0
+    package var buckets = 0
+    package var leaves = 0
     /// The table that takes new writes.
     package var activeTableBytes = 0
     package var activeTableEntries = 0
@@ -32,9 +36,16 @@ extension Store {
         var result = StoreStatistics()
         result.log = log.statistics
         result.logSegments = log.segments.count
-        result.runs = view.root.runs.count
-        result.tableFiles = view.root.runs.reduce(0) { $0 + $1.files.count }
-        result.tableFileBytes = view.root.bytes
+        result.runs = view.root.deepestRuns
+        result.treeHeight = view.root.height + 1
+        var files: [UInt64: Int] = [:]
+        view.root.forEach { bucket in
+            result.buckets += 1
+            if bucket.isLeaf { result.leaves += 1 }
+            bucket.forEachFragment { _, file in files[file.id] = Int(file.record.bytes) }
+        }
+        result.tableFiles = files.count
+        result.tableFileBytes = files.values.reduce(0, +)
         logManager.commitLock.withLock {
             result.activeTableBytes = view.active.sorted.usedBytes
             result.activeTableEntries = view.active.sorted.entryCount
@@ -54,4 +65,9 @@ extension Store {
         }
         return result
     }
+}
+
+extension Bucket {
+    /// Runs on the way to the leaf with the most of them.
+    var deepestRuns: Int { runs.count + (children.map(\.deepestRuns).max() ?? 0) }
 }

@@ -33,9 +33,17 @@ public struct StoreOptions: Sendable {
     /// Threads for flushes and merges, 1 to 64.
     public var backgroundThreads: Int = 1
     /// Table files of merges are cut at this size.
-    public var tableFileBytes: Int = 64 << 20
-    /// Runs of similar size that are merged at once, 2 to 16.
+    public var tableFileBytes: Int = 32 << 20
+    /// Runs of similar size that are merged at once, 2 to 16; also the runs that a slot of a bucket houses.
     public var mergeWidth: Int = 8
+    /// A slot of an inner bucket with this much goes down to its child. 4 KiB and more.
+    package var pushBytes = 64 << 20
+    /// A leaf larger than this is split. 4 KiB and more.
+    package var leafBytes = 512 << 20
+    /// A job reads about this much before it publishes what it has. 4 KiB and more.
+    package var jobBytes = 96 << 20
+    /// Children of a bucket, 3 to 64; of new stores: a store keeps its own.
+    package var fanOut = 8
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false

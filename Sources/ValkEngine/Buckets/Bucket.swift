@@ -1,114 +1,133 @@
-// A node of the trie: the runs it houses. Today there is one bucket, the root, and it covers all keys; children come in
-// with the trie, below the same interface.
+// A node of the trie: the runs it houses and the children below it.
 //
-// A run is a set of table files of one age whose key ranges do not overlap. Runs are ordered newest first: an entry in
-// an earlier run is newer than any entry of the same key in a later one (invariant Age).
+// The tree is immutable and path-copied: a change makes new buckets from the changed one up to the root. Pivots split a
+// bucket's range into slots, one a child; runs are not cut at them, what belongs to a slot is computed where it is
+// needed, so a pivot that is born later changes no run.
+//
+// Invariants. Age: for any key, what an ancestor has is newer than what a descendant has, and in a bucket an earlier
+// run is newer than a later one. Cover: children partition their bucket's range, and runs lie inside of the range.
+// Depth: all leaves have height 0. A reader goes from the root to the leaf, newest run first; the first hit wins.
 
 import ValkBase
 
-final class Run: @unchecked Sendable {  // Immutable after init.
+final class Bucket: @unchecked Sendable {  // Immutable after init.
     let id: UInt64
-    /// By key, ranges disjoint.
-    let files: [TableFile]
-    let bytes: Int
-    let entryCount: UInt64
-    // The files' tables and largest keys in flat memory, for reads without reference counting. Immutable after init.
-    private let fileCount: Int
-    private let tables: UnsafeMutablePointer<Unmanaged<Table>>
-    private let largest: UnsafeMutablePointer<ByteView>
-    private let keyBytes: UnsafeMutableRawPointer
+    /// 0 for a leaf.
+    let height: Int
+    let range: KeyRange
+    /// Child `i` has the keys from pivot `i - 1` up to pivot `i`. One less than there are children.
+    let pivots: [[UInt8]]
+    let children: [Bucket]
+    /// Newest first.
+    let runs: [Run]
+    // The same in flat memory, for reads without reference counting.
+    private let runRefs: UnsafeMutablePointer<Unmanaged<Run>>
+    let runCount: Int
+    private let childRefs: UnsafeMutablePointer<Unmanaged<Bucket>>
+    private let pivotRefs: UnsafeMutablePointer<ByteView>
+    private let pivotCount: Int
+    private let pivotBytes: UnsafeMutableRawPointer
 
-    init(id: UInt64, files: [TableFile]) {
+    static let rootId: UInt64 = 0
+    static let heightMax = 40
+
+    init(id: UInt64, height: Int, range: KeyRange, pivots: [[UInt8]], children: [Bucket], runs: [Run]) {
         self.id = id
-        self.files = files
-        bytes = files.reduce(0) { $0 + Int($1.record.bytes) }
-        entryCount = files.reduce(0) { $0 + $1.record.entries }
-        let first = files.map(\.record.sequenceMin).min() ?? 0
-        sequences = first...max(first, files.map(\.record.sequenceMax).max() ?? 0)
-        fileCount = files.count
-        tables = .allocate(capacity: max(1, files.count))
-        largest = .allocate(capacity: max(1, files.count))
-        keyBytes = .allocate(byteCount: files.reduce(1) { $0 + $1.record.largest.count }, alignment: 8)
-        var at = keyBytes
-        for (i, file) in files.enumerated() {
-            (tables + i).initialize(to: Unmanaged.passUnretained(file.table))
-            let key = file.record.largest
-            key.withUnsafeBytes { at.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(at), byteCount: key.count) }
-            (largest + i).initialize(to: ByteView(base: UnsafeRawPointer(at), count: key.count))
-            at += key.count
+        self.height = height
+        self.range = range
+        self.pivots = pivots
+        self.children = children
+        self.runs = runs
+        runCount = runs.count
+        runRefs = .allocate(capacity: max(1, runs.count))
+        for (i, run) in runs.enumerated() { (runRefs + i).initialize(to: .passUnretained(run)) }
+        childRefs = .allocate(capacity: max(1, children.count))
+        for (i, child) in children.enumerated() { (childRefs + i).initialize(to: .passUnretained(child)) }
+        pivotCount = pivots.count
+        pivotRefs = .allocate(capacity: max(1, pivots.count))
+        pivotBytes = .allocate(byteCount: pivots.reduce(1) { $0 + $1.count }, alignment: 8)
+        var at = pivotBytes
+        for (i, pivot) in pivots.enumerated() {
+            pivot.withUnsafeBytes { at.copyMemory(from: $0.baseAddress ?? emptyBytes, byteCount: pivot.count) }
+            (pivotRefs + i).initialize(to: ByteView(base: UnsafeRawPointer(at), count: pivot.count))
+            at += pivot.count
         }
     }
 
-    deinit {
-        tables.deallocate()
-        largest.deallocate()
-        keyBytes.deallocate()
+    /// A leaf that is the whole tree.
+    convenience init(rootRuns runs: [Run]) {
+        self.init(id: Bucket.rootId, height: 0, range: .all, pivots: [], children: [], runs: runs)
     }
 
-    /// Runs of a bucket have disjoint sequence ranges.
-    let sequences: ClosedRange<UInt64>
+    deinit {
+        runRefs.deallocate()
+        childRefs.deallocate()
+        pivotRefs.deallocate()
+        pivotBytes.deallocate()
+    }
 
-    func covers(_ sequence: UInt64) -> Bool { sequences.contains(sequence) }
+    var isLeaf: Bool { height == 0 }
 
-    var unknownPriors: UInt64 { files.reduce(0) { $0 + ($1.countsResolved ? 0 : $1.record.unknownPriors) } }
+    /// Of its own runs.
+    var bytes: Int { runs.reduce(0) { $0 + $1.bytes } }
 
-    /// The file that may hold `key`, by binary search over the largest keys; `files.count` when there is none.
+    /// The child whose range holds `key`.
     @inline(__always)
-    func fileIndex(_ key: ByteView) -> Int {
+    func slot(_ key: ByteView) -> Int {
         var low = 0
-        var high = fileCount
+        var high = pivotCount
         while low < high {
             let middle = (low &+ high) >> 1
-            if largest[middle].compare(key) < 0 { low = middle &+ 1 } else { high = middle }
+            if pivotRefs[middle].compare(key) <= 0 { low = middle &+ 1 } else { high = middle }
         }
         return low
     }
 
-    /// Asks the processor for the filter line of `key`.
     @inline(__always)
-    func prefetch(_ key: ByteView, _ hash: UInt64) {
-        let index = fileCount == 1 ? 0 : fileIndex(key)
-        if index < fileCount { tables[index]._withUnsafeGuaranteedRef { $0.prefetch(hash) } }
+    func run(_ index: Int) -> Unmanaged<Run> { runRefs[index] }
+
+    @inline(__always)
+    func child(_ key: ByteView) -> Unmanaged<Bucket> { childRefs[slot(key)] }
+
+    /// Calls `body` for this bucket and all below it, a bucket before its children.
+    func forEach(_ body: (Bucket) throws -> Void) rethrows {
+        try body(self)
+        for child in children { try child.forEach(body) }
     }
 
-    /// The table and the block of it that may hold `key`; nil when this run does not have the key.
-    @inline(__always)
-    func place(_ key: ByteView, _ hash: UInt64) -> (table: Unmanaged<Table>, block: Int)? {
-        let index = fileIndex(key)
-        if index == fileCount { return nil }
-        let table = tables[index]
-        return table._withUnsafeGuaranteedRef {
-            guard $0.mayContain(hash) else { return nil }
-            let block = $0.index.lowerBound(key)
-            return block == $0.index.count ? nil : (table, block)
+    /// The bucket of this height whose range holds `key`.
+    func descendant(height: Int, at key: [UInt8]) -> Bucket? {
+        var bucket = self
+        while bucket.height > height {
+            bucket = bucket.children[key.withView { bucket.slot($0) }]
         }
-    }
-
-    /// Looks for the newest version of `key` in this run; see `Table.find`.
-    @inline(__always)
-    func find(
-        _ key: ByteView, _ hash: UInt64, maxSequence: UInt64, _ entry: UnsafeMutablePointer<Entry>,
-        _ pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool
-    ) -> FindResult {
-        let index = fileIndex(key)
-        if index == fileCount { return .absent }
-        return tables[index]._withUnsafeGuaranteedRef {
-            $0.find(key, hash, maxSequence: maxSequence, entry, pins, mayBlock: mayBlock)
-        }
+        return bucket.height == height ? bucket : nil
     }
 }
 
-final class Bucket: Sendable {
-    let id: UInt64
-    /// Newest first.
-    let runs: [Run]
+/// The runs that may hold a key, in reading order: a place on the way from a bucket down to the key's leaf. Holds
+/// nothing; the tree must be kept alive by somebody else.
+struct RunPath {
+    private var bucket: Unmanaged<Bucket>
+    private var run: Int
 
-    static let rootId: UInt64 = 0
-
-    init(id: UInt64, runs: [Run]) {
-        self.id = id
-        self.runs = runs
+    @inline(__always)
+    init(_ bucket: Unmanaged<Bucket>, from run: Int = 0) {
+        self.bucket = bucket
+        self.run = run
     }
 
-    var bytes: Int { runs.reduce(0) { $0 + $1.bytes } }
+    /// The next run, nil behind the last one.
+    @inline(__always)
+    mutating func next(_ key: ByteView) -> Unmanaged<Run>? {
+        while true {
+            if run < bucket._withUnsafeGuaranteedRef({ $0.runCount }) {
+                run &+= 1
+                return bucket._withUnsafeGuaranteedRef { $0.run(run &- 1) }
+            }
+            if bucket._withUnsafeGuaranteedRef({ $0.height }) == 0 { return nil }
+            bucket = bucket._withUnsafeGuaranteedRef { $0.child(key) }
+            run = 0
+        }
+    }
 }

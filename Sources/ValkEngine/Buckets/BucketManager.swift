@@ -1,5 +1,4 @@
-// The work on one bucket: taking in a sealed table as a new run (flush), merging runs. Later: pushing to children,
-// splits.
+// The work of a job: writing a sealed table as a new run (flush), merging a range of runs into one.
 //
 // A job reads immutable inputs, writes new table files, and returns what changed; it shows nothing to readers and
 // removes nothing. The Bucket Controller publishes. Jobs run on background threads and may wait for the disk. A job
@@ -17,7 +16,7 @@ struct NewFile {
 
 /// What a job made.
 struct JobResult {
-    /// The new run's files, by key; empty when nothing was left.
+    /// The new files, by key; empty when nothing was left.
     var files: [NewFile] = []
     /// What was learned of blind writes on the way.
     var deltas = CountDeltas()
@@ -73,10 +72,13 @@ struct BucketManager {
     // MARK: Jobs
 
     /// Writes a sealed table as one run. Keeps the newest version of each key: views keep older ones in memory.
-    func flush(_ table: MemoryTable, runId: UInt64, rangeTombstones: [RangeTombstone]) throws(StoreError) -> JobResult {
+    /// Files end at `cuts`.
+    func flush(
+        _ table: MemoryTable, cuts: [[UInt8]], rangeTombstones: [RangeTombstone]
+    ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.entriesRead = table.sorted.entryCount
-        var output = RunOutput(self, runId: runId, warms: true)
+        var output = RunOutput(self, cuts: cuts, warms: true)
         let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
         do {
             cursor.seekToFirst()
@@ -102,25 +104,30 @@ struct BucketManager {
         return result
     }
 
-    /// Merges neighbouring runs (newest first) into one. `isBottom`: no older run exists, so deletes have done their
-    /// work.
+    /// Merges neighbouring runs (newest first) into one, whose files end at `cuts`. `isBottom`: nothing older exists in
+    /// their range, so deletes have done their work.
     func merge(
-        _ runs: [Run], runId: UInt64, isBottom: Bool, rangeTombstones: [RangeTombstone]
+        _ runs: [Run], cuts: [[UInt8]], isBottom: Bool, rangeTombstones: [RangeTombstone]
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.bytesRead = runs.reduce(0) { $0 + $1.bytes }
-        var output = RunOutput(self, runId: runId, warms: false)
+        var output = RunOutput(self, cuts: cuts, warms: false)
         let pins = BlockPins.make(cache)
         defer { BlockPins.destroy(pins) }
-        let merged = MergeCursor(runs.map { RunCursor($0, pins, access: .merge, mayBlock: true) })
+        let resolved = UnsafeMutablePointer<Bool>.allocate(capacity: max(1, runs.count))
+        resolved.initialize(repeating: false, count: max(1, runs.count))
+        defer { resolved.deallocate() }
+        let merged = MergeCursor(
+            runs.enumerated().map { i, run in
+                RunCursor(run, pins, access: .merge, mayBlock: true, resolved: resolved + i)
+            })
         defer { merged.clear() }
-        let resolved = runs.filter { $0.files.allSatisfy(\.countsResolved) }.map(\.sequences)
         var copy = EntryCopy()
         do {
             try reading { () throws(Interruption) in try merged.seekToFirst() }
             while let position = merged.position {
                 var chain = VersionChain()
-                var isHidden = take(position, resolved, rangeTombstones, &chain, &result)
+                var isHidden = take(position, resolved + merged.source, rangeTombstones, &chain, &result)
                 if !merged.meetsOthers {
                     // The usual case, a key with one version: it goes from block to block.
                     let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
@@ -144,7 +151,7 @@ struct BucketManager {
                     if isHidden {
                         result.entriesRead += 1
                     } else {
-                        _ = take(older, resolved, rangeTombstones, &chain, &result)
+                        _ = take(older, resolved + merged.source, rangeTombstones, &chain, &result)
                     }
                     try reading { () throws(Interruption) in try merged.next() }
                 }
@@ -167,16 +174,13 @@ struct BucketManager {
     /// Accounts for one version that a merge met. Returns whether a range deletion hides it.
     @inline(__always)
     private func take(
-        _ version: UnsafePointer<Entry>, _ resolved: [ClosedRange<UInt64>], _ tombstones: [RangeTombstone],
+        _ version: UnsafePointer<Entry>, _ resolved: UnsafePointer<Bool>, _ tombstones: [RangeTombstone],
         _ chain: inout VersionChain, _ result: inout JobResult
     ) -> Bool {
         result.entriesRead += 1
         if hides(tombstones, version) { return true }
         if options.countsNamespaces {
-            let sequence = version.pointee.sequence
-            let isResolved =
-                version.pointee.flags.contains(.priorUnknown) && resolved.contains { $0.contains(sequence) }
-            chain.take(version.pointee, isResolved: isResolved, deltas: &result.deltas)
+            chain.take(version.pointee, isResolved: resolved.pointee, deltas: &result.deltas)
         }
         return false
     }

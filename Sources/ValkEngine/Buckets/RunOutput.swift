@@ -1,6 +1,7 @@
 // The files of a run that a job writes, in key order: a new one is begun when the last has reached its size.
 //
-// Files do not span namespaces, so that dropping a namespace drops whole files. A job that gives up removes what was
+// Files do not span namespaces, so that dropping a namespace drops whole files, nor the cuts that the job asks for: the
+// pivots of the bucket that takes them in. A job that gives up removes what was
 // written. One thread; the job's.
 
 import ValkBase
@@ -8,10 +9,13 @@ import ValkDisk
 
 struct RunOutput: ~Copyable {
     private let manager: BucketManager
-    private let runId: UInt64
     private let warms: Bool
     private let splitsNamespaces: Bool
     private let fileBytesMax: Int
+    /// A file ends before the first key that is not before one of these, in order; `cutsLeft` are still to come.
+    private var cutsLeft: ArraySlice<[UInt8]>
+    private var nextCut = ByteBuffer()
+    private var hasCut = false
     private var writer: TableWriter?
     /// The same without reference counting, for every entry.
     private var target: Unmanaged<TableWriter>?
@@ -20,19 +24,37 @@ struct RunOutput: ~Copyable {
     private var entries = 0
     private var lastNamespace: UInt32 = 0
 
-    init(_ manager: BucketManager, runId: UInt64, warms: Bool) {
+    init(_ manager: BucketManager, cuts: [[UInt8]], warms: Bool) {
         self.manager = manager
-        self.runId = runId
+        cutsLeft = cuts[...]
         self.warms = warms
         splitsNamespaces = manager.options.countsNamespaces
         fileBytesMax = manager.options.tableFileBytes
+        takeCut()
+    }
+
+    private mutating func takeCut() {
+        nextCut.removeAll()
+        hasCut = !cutsLeft.isEmpty
+        if let cut = cutsLeft.popFirst() { nextCut.append(cut) }
+    }
+
+    /// Whether `key` lies behind a cut that the last one did not.
+    @inline(__always)
+    private mutating func passesCut(_ key: ByteView) -> Bool {
+        var passes = false
+        while hasCut && key.compare(nextCut.view) >= 0 {
+            takeCut()
+            passes = true
+        }
+        return passes
     }
 
     mutating func add(_ entry: Entry) throws(StoreError) {
         let namespace =
             splitsNamespaces && entry.key.count >= 4 ? entry.key.base.bigEndian(0, UInt32.self) : 0
         let isFull = target?._withUnsafeGuaranteedRef { $0.estimatedFileBytes >= fileBytesMax } ?? true
-        if isFull || namespace != lastNamespace { try beginFile() }
+        if passesCut(entry.key) || isFull || namespace != lastNamespace { try beginFile() }
         lastNamespace = namespace
         guard let target else { preconditionFailure("no file to write to") }
         try target.borrow { writer throws(StoreError) in try writer.add(entry) }
@@ -55,7 +77,7 @@ struct RunOutput: ~Copyable {
     private mutating func closeFile() throws(StoreError) {
         guard let writer else { return }
         let finished = try writer.finish()
-        written.append(NewFile(record: TableRecordItem(finished, runId: runId), finished: finished))
+        written.append(NewFile(record: TableRecordItem(finished), finished: finished))
         self.writer = nil
         target = nil
     }
@@ -86,11 +108,10 @@ struct RunOutput: ~Copyable {
 }
 
 extension TableRecordItem {
-    init(_ finished: FinishedTable, runId: UInt64) {
+    init(_ finished: FinishedTable) {
         let properties = finished.properties
         self.init(
-            fileId: finished.fileId, runId: runId, bucketId: Bucket.rootId, slot: 0,
-            bytes: UInt64(finished.fileBytes), entries: properties.entryCount,
+            fileId: finished.fileId, bytes: UInt64(finished.fileBytes), entries: properties.entryCount,
             tombstones: properties.tombstoneCount, unknownPriors: properties.unknownPriorCount,
             sequenceMin: properties.sequenceMin, sequenceMax: properties.sequenceMax,
             expireAtMin: properties.expireAtMin, expireAtMax: properties.expireAtMax,

@@ -37,7 +37,8 @@ extension GarbageCollector {
         do {
             try owed.smallest.withView { try cursor.seek($0) }
             while let entry = cursor.position {
-                if owed.largest.withView({ $0.compare(entry.pointee.key) < 0 }) { break }
+                let order = owed.largest.withView { $0.compare(entry.pointee.key) }
+                if order < 0 || (order == 0 && owed.excludesLargest) { break }
                 discards.add(entry)
                 try cursor.next()
             }

@@ -93,11 +93,14 @@ package struct KeyExplanation: Sendable {
         let key = self.key
         var wanted = ByteBuffer(capacity: 64)
         wanted.append(key)
-        for record in state.tables.values.sorted(by: { $0.sequenceMax > $1.sequenceMax }) {
+        let fragments = state.fragments.compactMap { fragment in
+            state.tables[fragment.file].map { (fragment: fragment, table: $0) }
+        }
+        for (fragment, record) in fragments.sorted(by: { $0.table.sequenceMax > $1.table.sequenceMax }) {
             let isInside = key.withView { k in
                 record.smallest.withView { $0.compare(k) <= 0 } && record.largest.withView { $0.compare(k) >= 0 }
             }
-            guard isInside else { continue }
+            guard isInside, KeyRange(lower: fragment.lower, upper: fragment.upper).contains(key) else { continue }
             let path = BucketManager.path(directory, record.fileId)
             let table = try Table.open(disk: disk, path: path, fileId: record.fileId, cache: cache)
             let before = versions.count
@@ -106,7 +109,7 @@ package struct KeyExplanation: Sendable {
             do throws(Interruption) {
                 try cursor.seek(wanted.view)
                 while cursor.isValid, cursor.entry.key.array == key {
-                    versions.append(KeyExplanation.version(cursor, table, record.runId, values))
+                    versions.append(KeyExplanation.version(cursor, table, fragment.run, values))
                     try cursor.next()
                 }
             } catch {

@@ -4,10 +4,17 @@ import ValkBase
 import ValkDisk
 
 package struct ManifestDump: Sendable {
+    /// A table file, or the part of one that a run of a bucket has.
     package struct TableLine: Sendable {
         package var fileId: UInt64
         package var path: String
+        package var bucket: UInt64
         package var run: UInt64
+        /// Bounds that cut a part of the file off; empty: none.
+        package var lower: [UInt8]
+        package var upper: [UInt8]
+        /// Whether no line before this one has the file.
+        package var isFirst: Bool
         package var bytes: UInt64
         package var entries: UInt64
         package var deletes: UInt64
@@ -16,6 +23,13 @@ package struct ManifestDump: Sendable {
         package var smallest: [UInt8]
         package var largest: [UInt8]
         package var segments: [SegmentReference]
+    }
+
+    package struct BucketLine: Sendable {
+        package var id: UInt64
+        package var height: Int
+        package var pivots: [[UInt8]]
+        package var children: [UInt64]
     }
 
     package struct EditLine: Sendable {
@@ -35,8 +49,11 @@ package struct ManifestDump: Sendable {
     package var nextRunId: UInt64
     package var counts: [(namespace: UInt32, counts: NamespaceCounts)]
     package var rangeTombstones: [(sequence: UInt64, lower: [UInt8], upper: [UInt8])]
-    /// Newest run first, by key inside a run.
+    /// By bucket, newest run first, by key inside a run. A file of which several runs have a part has several lines,
+    /// each with the numbers of the whole file.
     package var tables: [TableLine]
+    /// By number. A leaf need not be listed.
+    package var buckets: [BucketLine]
     package var tornBytes: Int
     package var edits: [EditLine] = []
 
@@ -62,16 +79,24 @@ package struct ManifestDump: Sendable {
         rangeTombstones = state.rangeTombstones.map { ($0.sequence, $0.lower, $0.upper) }
         tornBytes = loaded.tornBytes
         self.edits = edits
-        var newest: [UInt64: UInt64] = [:]
-        for table in state.tables.values { newest[table.runId] = max(newest[table.runId] ?? 0, table.sequenceMax) }
-        let ordered = state.tables.values.sorted { a, b in
-            if a.runId != b.runId { return (newest[a.runId] ?? 0, a.runId) > (newest[b.runId] ?? 0, b.runId) }
-            return a.smallest.withView { x in b.smallest.withView { x.compare($0) < 0 } }
+        buckets = state.buckets.values.sorted { $0.id < $1.id }.map {
+            BucketLine(id: $0.id, height: Int($0.height), pivots: $0.pivots, children: $0.children)
         }
-        tables = ordered.map { table in
-            TableLine(
-                fileId: table.fileId, path: BucketManager.path(directory, table.fileId), run: table.runId,
-                bytes: table.bytes, entries: table.entries, deletes: table.tombstones,
+        func first(_ fragment: FragmentRecord) -> [UInt8] {
+            KeyRange.later(fragment.lower, state.tables[fragment.file]?.smallest ?? [])
+        }
+        let ordered = state.fragments.sorted { a, b in
+            if a.bucket != b.bucket { return a.bucket < b.bucket }
+            return a.run != b.run ? a.run > b.run : KeyRange.isBefore(first(a), first(b))
+        }
+        var seen = Set<UInt64>()
+        tables = ordered.compactMap { fragment in
+            guard let table = state.tables[fragment.file] else { return nil }
+            return TableLine(
+                fileId: table.fileId, path: BucketManager.path(directory, table.fileId), bucket: fragment.bucket,
+                run: fragment.run, lower: fragment.lower, upper: fragment.upper,
+                isFirst: seen.insert(table.fileId).inserted, bytes: table.bytes, entries: table.entries,
+                deletes: table.tombstones,
                 unknownPriors: table.unknownPriors,
                 sequences: table.sequenceMin...max(table.sequenceMin, table.sequenceMax), smallest: table.smallest,
                 largest: table.largest,
@@ -102,7 +127,8 @@ package struct ManifestDump: Sendable {
             let id = StoreId(high: identity.idHigh, low: identity.idLow)
             return "identity: store \(id), fan-out \(identity.fanOut), counts namespaces: \(identity.countsNamespaces)"
         case .addTable(let table):
-            return "table \(table.fileId) added to run \(table.runId): \(table.entries) entries, \(table.bytes) bytes, "
+            let run = table.legacyRun == 0 ? "" : " to run \(table.legacyRun)"
+            return "table \(table.fileId) added\(run): \(table.entries) entries, \(table.bytes) bytes, "
                 + "sequences \(table.sequenceMin) to \(table.sequenceMax)"
         case .removeTable(let id): return "table \(id) removed"
         case .resolveTable(let id): return "table \(id): its blind writes have been counted"
@@ -116,8 +142,22 @@ package struct ManifestDump: Sendable {
         case .removeRangeTombstone(let sequence): return "range deletion \(sequence) is done"
         case .nextFileId(let id): return "next table \(id)"
         case .nextRunId(let id): return "next run \(id)"
+        case .bucket(let bucket):
+            let pivots = bucket.pivots.map { Table.printable($0) }.joined(separator: ", ")
+            return "bucket \(bucket.id): height \(bucket.height), children \(bucket.children)"
+                + (pivots.isEmpty ? "" : ", pivots \(pivots)")
+        case .removeBucket(let id): return "bucket \(id) removed"
+        case .addFragment(let fragment): return describe(fragment) + " added"
+        case .removeFragment(let fragment): return describe(fragment) + " removed"
         case .durableLog(let position): return "log durable up to \(position)"
         case .garbage(let item): return describe(item)
         }
+    }
+
+    private static func describe(_ fragment: FragmentRecord) -> String {
+        var text = "bucket \(fragment.bucket), run \(fragment.run): table \(fragment.file)"
+        if !fragment.lower.isEmpty { text += " from \(Table.printable(fragment.lower))" }
+        if !fragment.upper.isEmpty { text += " up to \(Table.printable(fragment.upper))" }
+        return text
     }
 }

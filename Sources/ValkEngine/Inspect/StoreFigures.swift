@@ -5,6 +5,7 @@ import ValkDisk
 
 package struct StoreFigures: Sendable {
     package struct RunLine: Sendable {
+        package var bucket: UInt64
         package var run: UInt64
         package var files = 0
         package var bytes: UInt64 = 0
@@ -28,7 +29,7 @@ package struct StoreFigures: Sendable {
     }
 
     package var manifest: ManifestDump
-    /// Newest first.
+    /// By bucket, newest first. A file of which several runs have a part counts where it comes first.
     package var runs: [RunLine] = []
     package var segments: [SegmentLine] = []
     package var spares = 0
@@ -48,7 +49,10 @@ package struct StoreFigures: Sendable {
         manifest = try ManifestDump(disk: disk, directory: directory)
         var referenced: [UInt32: UInt64] = [:]
         for table in manifest.tables {
-            if runs.last?.run != table.run { runs.append(RunLine(run: table.run)) }
+            if runs.last?.run != table.run || runs.last?.bucket != table.bucket {
+                runs.append(RunLine(bucket: table.bucket, run: table.run))
+            }
+            if !table.isFirst { continue }
             let at = runs.count - 1
             runs[at].files += 1
             runs[at].bytes += table.bytes

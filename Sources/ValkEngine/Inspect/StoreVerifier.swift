@@ -102,15 +102,10 @@ package final class StoreVerifier {
     /// What holds among the items of one manifest.
     private func checkManifest(_ state: ManifestState) {
         let path = folder.directory + "/CURRENT"
-        var runs: [UInt64: [TableRecordItem]] = [:]
         let segments = Set(folder.segments.map(\.number))
         for table in state.tables.values.sorted(by: { $0.fileId < $1.fileId }) {
             func wrong(_ what: String) { report.error("manifest: table \(table.fileId): \(what)", path) }
             if table.fileId >= state.nextFileId { wrong("its number is not below the next one, \(state.nextFileId)") }
-            if table.runId >= state.nextRunId {
-                wrong("run \(table.runId) is not below the next one, \(state.nextRunId)")
-            }
-            if table.bucketId != Bucket.rootId { wrong("it is in bucket \(table.bucketId), which does not exist") }
             if table.entries == 0 { wrong("it is empty") }
             if table.sequenceMin == 0 || table.sequenceMin > table.sequenceMax { wrong("its sequences are no range") }
             if table.sequenceMax > state.checkpoint.sequence { wrong("it has sequences beyond the checkpoint") }
@@ -120,9 +115,8 @@ package final class StoreVerifier {
             for share in table.segments where !segments.contains(share.segment) {
                 wrong("it has \(share.count) values in segment \(share.segment), which is missing")
             }
-            runs[table.runId, default: []].append(table)
         }
-        checkRuns(runs, path)
+        checkTree(state, path)
         for tombstone in state.rangeTombstones
         where tombstone.lower.withView({ a in tombstone.upper.withView { a.compare($0) >= 0 } }) {
             report.error("manifest: range deletion \(tombstone.sequence) has no range", path)
@@ -130,24 +124,6 @@ package final class StoreVerifier {
         let checkpoint = state.checkpoint.position
         if checkpoint != .zero && !segments.contains(checkpoint.segment) {
             report.error("manifest: segment \(checkpoint.segment), where the log's replay begins, is missing", path)
-        }
-    }
-
-    private func checkRuns(_ runs: [UInt64: [TableRecordItem]], _ path: String) {
-        for (id, tables) in runs {
-            let files = tables.sorted { a, b in
-                a.smallest.withView { x in b.smallest.withView { x.compare($0) < 0 } }
-            }
-            for (a, b) in zip(files, files.dropFirst())
-            where a.largest.withView({ x in b.smallest.withView { x.compare($0) >= 0 } }) {
-                report.error("manifest: tables \(a.fileId) and \(b.fileId) of run \(id) overlap", path)
-            }
-        }
-        let ages = runs.map { id, tables in
-            (id: id, min: tables.map(\.sequenceMin).min() ?? 0, max: tables.map(\.sequenceMax).max() ?? 0)
-        }.sorted { $0.min < $1.min }
-        for (a, b) in zip(ages, ages.dropFirst()) where a.max >= b.min {
-            report.error("manifest: runs \(a.id) and \(b.id) are of one age (\(a.max) and \(b.min))", path)
         }
     }
 

@@ -213,10 +213,13 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
     }
 
     private func tableFault() -> DatabaseError? {
-        for run in store.root.runs {
-            for file in run.files { if let error = file.table.takeFault() { return DatabaseError(error) } }
+        var found: DatabaseError?
+        store.root.forEach { bucket in
+            for fragment in bucket.runs.flatMap(\.fragments) where found == nil {
+                found = fragment.file.table.takeFault().map { DatabaseError($0) }
+            }
         }
-        return nil
+        return found
     }
 
     static func check(_ key: ByteView) throws(DatabaseError) {

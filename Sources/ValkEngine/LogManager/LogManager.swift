@@ -292,7 +292,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// that frees table files. Called once a second while there is nothing to flush.
     func sealIfOld() {
         commitLock.withLock {
-            if wantsSeal && !view.root.runs.isEmpty { return seal() }
+            if wantsSeal && view.hasRuns { return seal() }
             let table = view.active
             guard table.firstWriteTime != 0, table.sorted.usedBytes > 1 << 20 else { return }
             if Monotonic.nanoseconds() - table.firstWriteTime > 300_000_000_000 { seal() }

@@ -123,6 +123,7 @@ enum ManifestReader {
             }
             probe += 1
         }
+        state.settleLegacyRuns()
         return Loaded(state: state, number: number, tornBytes: bytes.count - at, editCount: Int(expected - 1))
     }
 

@@ -119,11 +119,14 @@ struct OwedTable: Equatable, Sendable {
     /// The keys that were dropped, both ends included.
     var smallest: [UInt8]
     var largest: [UInt8]
+    /// ... or without the last.
+    var excludesLargest = false
     /// The first view that does not show the table. Not stored; 0 for what a manifest was read with.
     var shownFrom: UInt64 = 0
 
     static func == (a: OwedTable, b: OwedTable) -> Bool {
         a.fileId == b.fileId && a.smallest == b.smallest && a.largest == b.largest
+            && a.excludesLargest == b.excludesLargest
     }
 }
 
@@ -192,13 +195,15 @@ enum GarbageItem: Equatable, Sendable {
             out.appendVarint(UInt64(key.count))
             out.append(key)
         }
+        if table.excludesLargest { out.append(1) }
     }
 
     static func decode(_ kind: UInt64, _ reader: inout ByteReader) -> GarbageItem? {
         guard let first = reader.varint() else { return nil }
         if kind == Kind.owe || kind == Kind.settle {
             guard let smallest = bytes(&reader), let largest = bytes(&reader) else { return nil }
-            let table = OwedTable(fileId: first, smallest: smallest, largest: largest)
+            let isOpen = reader.fixed(UInt8.self) == 1
+            let table = OwedTable(fileId: first, smallest: smallest, largest: largest, excludesLargest: isOpen)
             return kind == Kind.owe ? .owe(table) : .settle(table)
         }
         guard let segment = UInt32(exactly: first) else { return nil }
@@ -279,19 +284,18 @@ extension ManifestState {
         for i in owed.indices where owed[i].shownFrom == .max { owed[i].shownFrom = view }
     }
 
-    /// What an edit has to say of tables that it drops unread; `self` is the state without them. Nothing is owed for a
-    /// table whose segments go with it.
-    func debts(for dropped: [TableRecordItem]) -> [EditItem] {
-        let writing = dropped.filter { !$0.segments.isEmpty }
+    /// What an edit has to say of parts of tables that it drops unread; `self` is the state without them. Nothing is
+    /// owed for a table whose segments go with it.
+    func debts(for dropped: [(table: TableRecordItem, part: OwedTable)]) -> [EditItem] {
+        let writing = dropped.filter { !$0.table.segments.isEmpty }
         if writing.isEmpty { return [] }
         var kept = Set<UInt32>()
         for table in tables.values { for share in table.segments { kept.insert(share.segment) } }
-        return writing.filter { table in
-            table.segments.contains { $0.segment >= checkpoint.position.segment || kept.contains($0.segment) }
-        }.map {
-            .garbage(
-                .owe(OwedTable(fileId: $0.fileId, smallest: $0.smallest, largest: $0.largest, shownFrom: .max)))
-        }
+        return writing.filter { dropped in
+            dropped.table.segments.contains {
+                $0.segment >= checkpoint.position.segment || kept.contains($0.segment)
+            }
+        }.map { .garbage(.owe($0.part)) }
     }
 
     func owes(_ fileId: UInt64) -> Bool { owed.contains { $0.fileId == fileId } }

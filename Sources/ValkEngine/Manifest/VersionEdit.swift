@@ -5,16 +5,11 @@
 
 import ValkBase
 
-/// What the manifest knows of one table file.
+/// What the manifest knows of one table file: physical facts. Where it belongs, fragments say.
 struct TableRecordItem: Equatable, Sendable {
     var fileId: UInt64 = 0
-    /// Files of one run have the same run id. Runs order by their position in the bucket, newest first, which is the
-    /// order of descending `sequenceMax`.
-    var runId: UInt64 = 0
-    /// The bucket that houses the run. 0 is the root.
-    var bucketId: UInt64 = 0
-    /// The child slot that the run's range belongs to; 0 while there is only the root.
-    var slot: UInt32 = 0
+    /// 0, except in stores from before there was a tree: there the file as a whole is part of this run of the root.
+    var legacyRun: UInt64 = 0
     var bytes: UInt64 = 0
     var entries: UInt64 = 0
     var tombstones: UInt64 = 0
@@ -51,6 +46,32 @@ struct StoreIdentity: Equatable, Sendable {
     var countsNamespaces = false
 }
 
+/// A bucket of the tree. A number that a child list names and that no record describes is a leaf's.
+struct BucketRecord: Equatable, Sendable {
+    var id: UInt64 = 0
+    var height: UInt64 = 0
+    var pivots: [[UInt8]] = []
+    var children: [UInt64] = []
+}
+
+/// A part of a table file that is part of a run of a bucket.
+struct FragmentRecord: Hashable, Comparable, Sendable {
+    var bucket: UInt64 = 0
+    /// Runs of a bucket order by this number, the newest has the highest.
+    var run: UInt64 = 0
+    var file: UInt64 = 0
+    /// Empty: unbounded.
+    var lower: [UInt8] = []
+    var upper: [UInt8] = []
+
+    static func < (a: FragmentRecord, b: FragmentRecord) -> Bool {
+        if a.bucket != b.bucket { return a.bucket < b.bucket }
+        if a.run != b.run { return a.run < b.run }
+        if a.file != b.file { return a.file < b.file }
+        return KeyRange.isBefore(a.lower, b.lower)
+    }
+}
+
 enum EditItem: Equatable, Sendable {
     case identity(StoreIdentity)
     case addTable(TableRecordItem)
@@ -64,7 +85,13 @@ enum EditItem: Equatable, Sendable {
     case removeRangeTombstone(UInt64)
     /// File ids from here on have never been used.
     case nextFileId(UInt64)
+    /// Numbers of runs and buckets from here on have never been used.
     case nextRunId(UInt64)
+    /// A bucket as it is from now on.
+    case bucket(BucketRecord)
+    case removeBucket(UInt64)
+    case addFragment(FragmentRecord)
+    case removeFragment(FragmentRecord)
     /// Everything in the log before this position was durable. A reader may skip it.
     case durableLog(LogPosition)
     case garbage(GarbageItem)
@@ -85,6 +112,11 @@ struct VersionEdit: Equatable, Sendable {
         static let removeRangeTombstone: UInt64 = 8
         static let nextFileId: UInt64 = 9
         static let nextRunId: UInt64 = 10
+        static let bucket: UInt64 = 11
+        static let removeBucket: UInt64 = 12
+        static let addFragment: UInt64 = 13
+        static let removeFragment: UInt64 = 14
+        static let last: UInt64 = 14
         static let skippableMin: UInt64 = 128
         static let durableLog: UInt64 = 129
     }
@@ -141,6 +173,22 @@ struct VersionEdit: Equatable, Sendable {
         case .nextRunId(let id):
             out.appendVarint(id)
             return Kind.nextRunId
+        case .bucket(let bucket):
+            out.appendVarint(bucket.id)
+            out.appendVarint(bucket.height)
+            out.appendVarint(UInt64(bucket.children.count))
+            for child in bucket.children { out.appendVarint(child) }
+            for pivot in bucket.pivots { appendBytes(pivot, &out) }
+            return Kind.bucket
+        case .removeBucket(let id):
+            out.appendVarint(id)
+            return Kind.removeBucket
+        case .addFragment(let fragment):
+            encode(fragment, &out)
+            return Kind.addFragment
+        case .removeFragment(let fragment):
+            encode(fragment, &out)
+            return Kind.removeFragment
         case .durableLog(let position):
             out.appendFixed(position.rawValue)
             return Kind.durableLog
@@ -153,9 +201,15 @@ struct VersionEdit: Equatable, Sendable {
         out.append(bytes)
     }
 
+    private static func encode(_ fragment: FragmentRecord, _ out: inout ByteBuffer) {
+        for value in [fragment.bucket, fragment.run, fragment.file] { out.appendVarint(value) }
+        appendBytes(fragment.lower, &out)
+        appendBytes(fragment.upper, &out)
+    }
+
     private static func encode(_ table: TableRecordItem, _ out: inout ByteBuffer) {
         for value in [
-            table.fileId, table.runId, table.bucketId, UInt64(table.slot), table.bytes, table.entries,
+            table.fileId, table.legacyRun, 0, 0, table.bytes, table.entries,
             table.tombstones, table.unknownPriors, table.sequenceMin, table.sequenceMax, table.expireAtMin,
             table.expireAtMax,
         ] {
@@ -187,7 +241,7 @@ struct VersionEdit: Equatable, Sendable {
                 let payload = reader.bytes(Int(length))
             else { throw .damaged }
             var inner = ByteReader(payload)
-            if kind > Kind.nextRunId && kind != Kind.durableLog && !GarbageItem.isKind(kind) {
+            if kind > Kind.last && kind != Kind.durableLog && !GarbageItem.isKind(kind) {
                 if kind < Kind.skippableMin { throw .newer(kind) }
                 continue
             }
@@ -224,6 +278,10 @@ struct VersionEdit: Equatable, Sendable {
         case Kind.removeRangeTombstone: return reader.fixed(UInt64.self).map { .removeRangeTombstone($0) }
         case Kind.nextFileId: return reader.varint().map { .nextFileId($0) }
         case Kind.nextRunId: return reader.varint().map { .nextRunId($0) }
+        case Kind.bucket: return decodeBucket(&reader).map { .bucket($0) }
+        case Kind.removeBucket: return reader.varint().map { .removeBucket($0) }
+        case Kind.addFragment: return decodeFragment(&reader).map { .addFragment($0) }
+        case Kind.removeFragment: return decodeFragment(&reader).map { .removeFragment($0) }
         case Kind.durableLog: return reader.fixed(UInt64.self).map { .durableLog(LogPosition(rawValue: $0)) }
         default: return nil
         }
@@ -235,6 +293,29 @@ struct VersionEdit: Equatable, Sendable {
         return bytes.array
     }
 
+    private static func decodeFragment(_ reader: inout ByteReader) -> FragmentRecord? {
+        guard let bucket = reader.varint(), let run = reader.varint(), let file = reader.varint(),
+            let lower = decodeBytes(&reader), let upper = decodeBytes(&reader)
+        else { return nil }
+        return FragmentRecord(bucket: bucket, run: run, file: file, lower: lower, upper: upper)
+    }
+
+    private static func decodeBucket(_ reader: inout ByteReader) -> BucketRecord? {
+        guard let id = reader.varint(), let height = reader.varint(), height <= UInt64(Bucket.heightMax),
+            let count = reader.varint(), count <= UInt64(reader.remaining)
+        else { return nil }
+        var bucket = BucketRecord(id: id, height: height)
+        for _ in 0..<count {
+            guard let child = reader.varint() else { return nil }
+            bucket.children.append(child)
+        }
+        for _ in 0..<max(1, count) - 1 {
+            guard let pivot = decodeBytes(&reader) else { return nil }
+            bucket.pivots.append(pivot)
+        }
+        return bucket
+    }
+
     private static func decodeTable(_ reader: inout ByteReader) -> TableRecordItem? {
         var numbers: [UInt64] = []
         for _ in 0..<12 {
@@ -242,11 +323,11 @@ struct VersionEdit: Equatable, Sendable {
             numbers.append(value)
         }
         guard let smallest = decodeBytes(&reader), let largest = decodeBytes(&reader), let count = reader.varint(),
-            numbers[3] <= UInt64(UInt32.max), count <= UInt64(reader.remaining)
+            numbers[2] == 0, numbers[3] == 0, count <= UInt64(reader.remaining)
         else { return nil }
         var table = TableRecordItem(
-            fileId: numbers[0], runId: numbers[1], bucketId: numbers[2], slot: UInt32(numbers[3]), bytes: numbers[4],
-            entries: numbers[5], tombstones: numbers[6], unknownPriors: numbers[7], sequenceMin: numbers[8],
+            fileId: numbers[0], legacyRun: numbers[1], bytes: numbers[4], entries: numbers[5], tombstones: numbers[6],
+            unknownPriors: numbers[7], sequenceMin: numbers[8],
             sequenceMax: numbers[9], expireAtMin: numbers[10], expireAtMax: numbers[11], smallest: smallest,
             largest: largest)
         for _ in 0..<count {

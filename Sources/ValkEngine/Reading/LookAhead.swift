@@ -15,9 +15,10 @@ struct LookAhead: ~Copyable {
     struct Item {
         var key: ByteView
         var hash: UInt64
-        /// The first run, by its place in the view, that may hold the key; the number of runs when none does.
-        var run: Int
-        /// The table of that run and the block in it that come into question; nil when `run` is past the last.
+        /// Goes on with the first run that may hold the key; past the last when none does.
+        var path: RunPath
+        var isPast = false
+        /// The table of that run and the block in it that come into question; nil when there is no such run.
         var table: Unmanaged<Table>?
         var block = 0
         /// Pinned when the entry was found; `body` is its place in there.
@@ -25,10 +26,10 @@ struct LookAhead: ~Copyable {
         var body: UnsafeRawPointer
         var bodyLength = 0
 
-        init(key: ByteView, hash: UInt64, run: Int) {
+        init(key: ByteView, hash: UInt64, path: RunPath) {
             self.key = key
             self.hash = hash
-            self.run = run
+            self.path = path
             body = emptyBytes
         }
     }

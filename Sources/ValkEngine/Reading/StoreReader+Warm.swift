@@ -53,10 +53,11 @@ extension StoreReader {
         let ahead = self.ahead
         let tables = view.memory
         for i in 0..<count {
-            let item = LookAhead.Item(key: keys[i], hash: keys[i].hash64, run: 0)
+            let item = LookAhead.Item(key: keys[i], hash: keys[i].hash64, path: view.path)
             ahead.pointee.add(item)
             for t in 0..<view.memoryCount { tables[t]._withUnsafeGuaranteedRef { $0.prefetchFilter(item.hash) } }
-            for r in 0..<view.runCount { view.runs[r]._withUnsafeGuaranteedRef { $0.prefetch(keys[i], item.hash) } }
+            var path = item.path
+            while let run = path.next(keys[i]) { run._withUnsafeGuaranteedRef { $0.prefetch(keys[i], item.hash) } }
         }
         let items = ahead.pointee.items
         var inMemory: UInt32 = 0
@@ -74,16 +75,16 @@ extension StoreReader {
                 if n > 0 && !(t == 0 && skipsActive) { warmTable(tables[t], found, n) }
             }
         }
-        if view.runCount > 0 { warmRuns(view, count, inMemory) }
+        if view.hasRuns { warmRuns(count, inMemory) }
         if !ahead.pointee.values.isEmpty { values.prefetch(ahead.pointee.values) }
     }
 
     /// Keys with a bit in `inMemory` are most likely found before any run is asked.
-    private func warmRuns(_ view: View, _ count: Int, _ inMemory: UInt32) {
+    private func warmRuns(_ count: Int, _ inMemory: UInt32) {
         let items = ahead.pointee.items
         for i in 0..<count where inMemory >> UInt32(i) & 1 == 0 {
             let item = items + i
-            view.settle(item, from: 0)
+            item.pointee.settle()
             item.pointee.table?._withUnsafeGuaranteedRef { valk_prefetch($0.index.slots + item.pointee.block) }
         }
         for i in 0..<count {
@@ -113,7 +114,7 @@ extension StoreReader {
                 valk_prefetch(place.at)
                 valk_prefetch(place.at + 64)
             case .absent:
-                item.pointee.run &+= 1
+                _ = item.pointee.path.next(item.pointee.key)
                 fallthrough
             case .continues:
                 frame.unpin()
@@ -127,20 +128,22 @@ extension StoreReader {
     }
 }
 
-extension View {
-    /// Moves an item to the first run, from `first` on, that may hold its key.
+extension LookAhead.Item {
+    /// Goes to the first run that may hold the key.
     @inline(__always)
-    fileprivate func settle(_ item: UnsafeMutablePointer<LookAhead.Item>, from first: Int) {
-        var run = first
-        while run < runCount {
-            let place = runs[run]._withUnsafeGuaranteedRef { $0.place(item.pointee.key, item.pointee.hash) }
-            if let place {
-                item.pointee.table = place.table
-                item.pointee.block = place.block
-                break
+    fileprivate mutating func settle() {
+        while true {
+            let here = path
+            guard let run = path.next(key) else {
+                isPast = true
+                return
             }
-            run &+= 1
+            if let place = run._withUnsafeGuaranteedRef({ $0.place(key, hash) }) {
+                table = place.table
+                block = place.block
+                path = here
+                return
+            }
         }
-        item.pointee.run = run
     }
 }

@@ -100,15 +100,12 @@ package final class StoreReader {
         let view = self.view
         let hash = key.hash64
         // The filters of the runs are likely not in the processor's cache: ask for all of them before waiting for one.
-        var r = 0
-        while r < view.runCount {
-            view.runs[r]._withUnsafeGuaranteedRef { $0.prefetch(key, hash) }
-            r &+= 1
-        }
+        var path = view.path
+        while let run = path.next(key) { run._withUnsafeGuaranteedRef { $0.prefetch(key, hash) } }
         switch findInMemory(view, key, hash) {
         case .found: return checked(key, visible)
         case .deleted: return nil
-        case .absent: return view.runCount == 0 ? nil : try findInRuns(view, key, hash, from: 0)
+        case .absent: return view.hasRuns ? try findInRuns(key, hash, view.path) : nil
         }
     }
 
@@ -151,8 +148,7 @@ package final class StoreReader {
         case .absent: break
         }
         guard let frame = item.pointee.frame else {
-            return item.pointee.run >= view.runCount
-                ? nil : try findInRuns(view, key, item.pointee.hash, from: item.pointee.run)
+            return item.pointee.isPast ? nil : try findInRuns(key, item.pointee.hash, item.pointee.path)
         }
         pins.pointee.countHit()
         pins.pointee.add(frame)
@@ -162,18 +158,16 @@ package final class StoreReader {
     }
 
     private func findInRuns(
-        _ view: View, _ key: ByteView, _ hash: UInt64, from first: Int
+        _ key: ByteView, _ hash: UInt64, _ first: RunPath
     ) throws(Interruption) -> UnsafePointer<Entry>? {
         let maxSequence = visible
-        let count = view.runCount
-        let runs = view.runs
-        var i = first
-        while i < count {
-            let result = runs[i]._withUnsafeGuaranteedRef {
+        var path = first
+        while let run = path.next(key) {
+            let result = run._withUnsafeGuaranteedRef {
                 $0.find(key, hash, maxSequence: maxSequence, slot, pins, mayBlock: mayBlock)
             }
             switch result {
-            case .absent: i &+= 1
+            case .absent: continue
             case .found:
                 if slot.pointee.kind == .delete { return nil }
                 return checked(key, maxSequence)

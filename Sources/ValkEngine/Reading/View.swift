@@ -1,11 +1,12 @@
-// An immutable picture of the store's structure: which sorted tables are in memory, which runs of table files lie
-// below.
+// An immutable picture of the store's structure: which sorted tables are in memory, and the tree of buckets with their
+// runs of table files below them.
 //
 // A reader that holds a view sees, for every sequence up to the one it read *after* taking the view, exactly the
 // entries of that moment, for as long as it likes: the view keeps its tables and files alive. So flushes and merges
 // keep only the newest version of a key and know nothing of snapshots.
 //
-// Order of reading, first hit wins: active table, sealed tables newest first, runs newest first.
+// Order of reading, first hit wins: active table, sealed tables newest first, then the buckets from the root down to
+// the key's leaf, the runs of each newest first.
 
 import ValkBase
 
@@ -29,11 +30,12 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
     /// Counts the view among the living; set before it is shown.
     var ticket: ViewTicket?
 
-    /// The tables in memory and the runs in reading order, so that a read touches no reference counts.
+    /// The tables in memory in reading order, so that a read touches no reference counts.
     let memory: UnsafeMutablePointer<Unmanaged<SortedTable>>
     let memoryCount: Int
-    let runs: UnsafeMutablePointer<Unmanaged<Run>>
-    let runCount: Int
+    private let rootRef: Unmanaged<Bucket>
+    /// Whether there is anything below the tables in memory.
+    let hasRuns: Bool
     let hasRangeTombstones: Bool
     /// Largest sequence of a range deletion: entries written later need no look at them.
     let newestTombstone: UInt64
@@ -51,24 +53,25 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
         for (i, table) in sealed.enumerated() {
             (memory + i + 1).initialize(to: Unmanaged.passUnretained(table.sorted))
         }
-        runCount = root.runs.count
-        runs = .allocate(capacity: max(1, runCount))
-        for (i, run) in root.runs.enumerated() { (runs + i).initialize(to: Unmanaged.passUnretained(run)) }
+        rootRef = .passUnretained(root)
+        hasRuns = !root.runs.isEmpty || !root.isLeaf
     }
 
     deinit {
         memory.deallocate()
-        runs.deallocate()
     }
 
-    /// One cursor for each sorted table and run, in reading order. `pins` must outlive them.
+    /// Where the search for a key in the runs begins.
+    @inline(__always) var path: RunPath { RunPath(rootRef) }
+
+    /// One cursor for each sorted table and each run of the root, in reading order, and one for all children of the
+    /// root. `pins` must outlive them.
     func cursors(maxSequence: UInt64, pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool) -> [EntryCursor] {
         var cursors: [EntryCursor] = [SortedTableCursor(active.sorted, maxSequence: maxSequence)]
         for table in sealed {
             cursors.append(SortedTableCursor(table.sorted, maxSequence: maxSequence))
         }
-        for run in root.runs { cursors.append(RunCursor(run, pins, access: .scan, mayBlock: mayBlock)) }
-        return cursors
+        return cursors + root.cursors(pins, access: .scan, mayBlock: mayBlock)
     }
 
     /// Whether a range deletion newer than `sequence` and not newer than `maxSequence` hides `key`.

@@ -58,6 +58,9 @@ package final class MergeCursor: EntryCursor {
     /// entry is then the key's only version.
     @inline(__always) var meetsOthers: Bool { ties[1] }
 
+    /// The number of the source that the entry at the cursor is from.
+    @inline(__always) var source: Int { Int(winners[1]) }
+
     // MARK: The tournament
 
     /// Runs one move on a source and notes where its entry is now.

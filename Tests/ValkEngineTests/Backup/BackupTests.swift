@@ -142,7 +142,7 @@ import ValkTestSupport
         let base = SimulatedDisk()
         let (store, _) = try BackupTests.alive(base, seed: 6)
         try store.flushTables()
-        let table = try #require(store.root.runs.first?.files.first).table.path
+        let table = try #require(store.root.runs.first?.fragments.first).file.table.path
         let file = try base.open(table, .readWrite)
         let byte = try file.read(1, at: 10)
         try file.write([byte[0] ^ 1], at: 10)

@@ -10,7 +10,7 @@ import ValkTestSupport
 @Suite struct JanitorTests {
     private static func makeView() -> View {
         let table = MemoryTable(pool: ChunkPool(idleChunksMax: 4), startPosition: .zero, tableBytes: 64 << 10)
-        return View(active: table, sealed: [], root: Bucket(id: Bucket.rootId, runs: []), rangeTombstones: [])
+        return View(active: table, sealed: [], root: Bucket(rootRuns: []), rangeTombstones: [])
     }
 
     /// The janitor is held up in a removal; until it goes on, what was discarded stays.
@@ -76,7 +76,7 @@ import ValkTestSupport
         try store.flushTables()
         try store.mergeAll()
         for reader in readers { reader.rest() }
-        let files = store.root.runs.flatMap(\.files).map { BucketManager.path(options.path, $0.id) }
+        let files = store.root.runs.flatMap(\.fragments).map { BucketManager.path(options.path, $0.file.id) }
         #expect(files.count == 1)
         // Only then have the other threads let go of theirs, too.
         try store.close()

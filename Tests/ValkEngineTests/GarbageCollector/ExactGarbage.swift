@@ -16,10 +16,8 @@ func expectExactGarbage(_ store: Store, _ context: @autoclosure () -> String) {
     var pointedBytes: [UInt32: UInt64] = [:]
     let pins = BlockPins.make(store.cache)
     defer { BlockPins.destroy(pins) }
-    func take(_ table: Table) throws {
-        let cursor = TableCursor(table, pins, access: .scan, mayBlock: true)
-        try cursor.seekToFirst()
-        while let entry = cursor.position {
+    func take(_ cursor: EntryCursor, _ isPast: (ByteView) -> Bool = { _ in false }) throws {
+        while let entry = cursor.position, !isPast(entry.pointee.key) {
             if entry.pointee.isSeparated {
                 let pointer = entry.pointee.pointer
                 let isNew = pointed[pointer.segment, default: []].insert(pointer.offset).inserted
@@ -31,9 +29,21 @@ func expectExactGarbage(_ store: Store, _ context: @autoclosure () -> String) {
         }
     }
     do {
-        for id in Array(state.tables.keys) + state.owed.map(\.fileId) {
-            let path = BucketManager.path(store.options.path, id)
-            try take(try Table.open(disk: store.disk, path: path, fileId: id, cache: store.cache))
+        try store.root.forEach { bucket in
+            for run in bucket.runs {
+                let cursor = RunCursor(run, pins, access: .scan, mayBlock: true)
+                try cursor.seekToFirst()
+                try take(cursor)
+            }
+        }
+        for owed in state.owed {
+            let path = BucketManager.path(store.options.path, owed.fileId)
+            let table = try Table.open(disk: store.disk, path: path, fileId: owed.fileId, cache: store.cache)
+            let cursor = TableCursor(table, pins, access: .scan, mayBlock: true)
+            try owed.smallest.withView { try cursor.seek($0) }
+            try take(cursor) { key in
+                owed.largest.withView { $0.compare(key) < (owed.excludesLargest ? 1 : 0) }
+            }
         }
     } catch {
         Issue.record("a table cannot be read (\(error)): \(context())")

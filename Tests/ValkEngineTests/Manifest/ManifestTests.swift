@@ -18,8 +18,8 @@ import ValkTestSupport
             SegmentShare(segment: UInt32($0), bytes: random.next(), count: random.next() % 1000)
         }
         return TableRecordItem(
-            fileId: id, runId: random.next(), bucketId: random.next() % 9, slot: UInt32(random.below(8)),
-            bytes: random.next(), entries: random.next(), tombstones: random.next(), unknownPriors: random.next(),
+            fileId: id, bytes: random.next(), entries: random.next(), tombstones: random.next(),
+            unknownPriors: random.next(),
             sequenceMin: id, sequenceMax: id + 10, expireAtMin: random.next(), expireAtMax: random.next(),
             smallest: lower, largest: lower + [255], segments: shares)
     }
@@ -28,6 +28,7 @@ import ValkTestSupport
     private static func edits(_ count: Int, seed: UInt64) -> [VersionEdit] {
         var random = SeededRandom(seed: seed)
         var live: [UInt64] = []
+        var fragments: [FragmentRecord] = []
         var next: UInt64 = 1
         return (1...count).map { index in
             var items: [EditItem] = [
@@ -36,9 +37,18 @@ import ValkTestSupport
                     Checkpoint(position: LogPosition(segment: UInt32(index), offset: 9), sequence: UInt64(index))),
                 .counts(UInt32(random.below(3)), NamespaceCounts(keys: Int64(index), expires: -1, unknown: 7)),
             ]
+            let fragment = FragmentRecord(bucket: next % 3, run: next, file: next, lower: [1], upper: [UInt8(index)])
+            items.append(.addFragment(fragment))
+            items.append(
+                .bucket(BucketRecord(id: next, height: 1, pivots: [[1], [2, UInt8(index)]], children: [next, 8, 9])))
             live.append(next)
+            fragments.append(fragment)
             next += 1
-            if live.count > 3 { items.append(.removeTable(live.removeFirst())) }
+            if live.count > 3 {
+                items.append(.removeFragment(fragments.removeFirst()))
+                items.append(.removeBucket(live[0]))
+                items.append(.removeTable(live.removeFirst()))
+            }
             if random.oneIn(3) { items.append(.resolveTable(live[0])) }
             let lower = [UInt8(truncatingIfNeeded: index)]
             if random.oneIn(2) {
@@ -118,7 +128,7 @@ import ValkTestSupport
     }
 
     @Test func unknownItemsAreSkippedOrRefusedByTheirKind() throws {
-        for (kind, isRefused) in [(11, true), (127, true), (128, false), (300, false)] as [(UInt64, Bool)] {
+        for (kind, isRefused) in [(15, true), (127, true), (128, false), (300, false)] as [(UInt64, Bool)] {
             var buffer = ByteBuffer()
             VersionEdit(items: [.nextFileId(7)]).encode(into: &buffer)
             buffer.appendVarint(kind)
@@ -130,6 +140,31 @@ import ValkTestSupport
                 #expect(try VersionEdit.decode(buffer.view).items == [.nextFileId(7)])
             }
         }
+    }
+
+    /// Stores from before the tree name a run in each table, and runs order by their sequences.
+    @Test func runsOfOldStoresBecomeFragmentsOfTheRoot() throws {
+        let (disk, writer, empty) = try ManifestTests.fresh()
+        func table(_ id: UInt64, _ run: UInt64, _ sequences: ClosedRange<UInt64>) -> EditItem {
+            .addTable(
+                TableRecordItem(
+                    fileId: id, legacyRun: run, sequenceMin: sequences.lowerBound, sequenceMax: sequences.upperBound,
+                    smallest: [1], largest: [2]))
+        }
+        // Run 3 came of a merge and is older than run 2; table 9 came and went.
+        let edit = VersionEdit(items: [
+            table(1, 2, 10...19), table(2, 3, 1...5), table(3, 3, 2...9), table(9, 7, 20...21), .removeTable(9),
+        ])
+        try writer.append(edit, state: empty)
+        let loaded = try #require(try ManifestReader.load(disk, "/store"))
+        #expect(
+            loaded.state.fragments == [
+                FragmentRecord(run: 3, file: 1), FragmentRecord(run: 2, file: 2), FragmentRecord(run: 2, file: 3),
+            ])
+        #expect(loaded.state.tables.values.allSatisfy { $0.legacyRun == 0 })
+        var again = ManifestState()
+        #expect(again.apply(loaded.state.snapshot) == nil)
+        #expect(again == loaded.state)
     }
 
     @Test func aNewerFormatIsRefused() throws {

@@ -48,7 +48,7 @@ import ValkTestSupport
                 }
             }
             if disk.injected.isEmpty {
-                #expect(nth > 20)
+                #expect(nth > 15)
                 return
             }
             if let store = script.store {
@@ -119,7 +119,7 @@ import ValkTestSupport
         store = try StoreScript.open(disk, .always)
         expectState(store, state, "opened again")
         expectCounts(store, state, "opened again")
-        #expect(try disk.list("/store/tables").count == store.root.runs.reduce(0) { $0 + $1.files.count })
+        #expect(try disk.list("/store/tables").count == store.statistics.tableFiles)
         try store.close()
     }
 

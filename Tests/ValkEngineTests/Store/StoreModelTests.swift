@@ -39,6 +39,11 @@ final class ModelRun {
         options.valueSeparationThreshold = [16, 64, 200, 100_000][random.below(4)]
         options.tableFileBytes = 4096 << random.below(5)
         options.mergeWidth = 2 + random.below(4)
+        options.pushBytes = 4096 << random.below(4)
+        options.leafBytes = 4096 << random.below(5)
+        options.jobBytes = 4096 << random.below(5)
+        options.fanOut = 3 + random.below(4)
+        options.backgroundThreads = 1 + random.below(3)
         options.filterBitsPerKey = [0, 4, 12][random.below(3)]
         options.memoryBytes = 1 << 20
         store = try Store.open(options, disk: disk)
@@ -115,7 +120,11 @@ final class ModelRun {
                 model = model.filter { $0.key[3] != namespace }
                 rangeDeleted.insert(Int(namespace))
             }
-        case 91..<94: try store.flushTables()
+        case 91..<94:
+            try store.flushTables()
+            for _ in 0..<random.below(8) { if try !store.controller.mergeOnce() { break } }
+            heightMax = max(heightMax, store.statistics.treeHeight)
+            checkTree()
         case 94:
             if random.oneIn(2) { try store.mergeAll() } else { try store.collectGarbage() }
             // Threads change what is compared.
@@ -125,6 +134,27 @@ final class ModelRun {
         default: try checkPoints()
         }
         if !batch.isEmpty { try commit(batch) }
+    }
+
+    /// The highest tree that there was.
+    var heightMax = 0
+
+    /// The tree in memory is one, and the manifest says the same.
+    func checkTree() {
+        store.controller.structure.withLock {
+            let root = store.root
+            #expect(root.fault() == nil, "seed \(seed)")
+            var fragments = Set<FragmentRecord>()
+            var buckets: [UInt64: BucketRecord] = [:]
+            root.forEach { bucket in
+                bucket.forEachFragment { record, _ in fragments.insert(record) }
+                buckets[bucket.id] = BucketRecord(bucket)
+            }
+            let state = store.controller.state
+            #expect(state.fragments == fragments, "seed \(seed)")
+            #expect(state.buckets.allSatisfy { buckets[$0.key] == $0.value }, "seed \(seed)")
+            #expect(Set(state.tables.keys) == Set(fragments.map(\.file)), "seed \(seed)")
+        }
     }
 
     func checkPoints() throws {

@@ -90,6 +90,10 @@ final class StoreScript {
         options.tableFileBytes = 2048
         options.valueSeparationThreshold = 64
         options.mergeWidth = 2
+        options.pushBytes = 4096
+        options.leafBytes = 6 << 10
+        options.jobBytes = 4096
+        options.fanOut = 3
         options.manifestRollBytes = 1024
         options.countsNamespaces = true
         options.usesThreads = false

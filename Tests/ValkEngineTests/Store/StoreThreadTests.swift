@@ -32,6 +32,11 @@ import ValkTestSupport
         options.tableFileBytes = 8 << 10
         options.valueSeparationThreshold = 256
         options.mergeWidth = 2
+        options.pushBytes = 8 << 10
+        options.leafBytes = 16 << 10
+        options.jobBytes = 16 << 10
+        options.fanOut = 3
+        options.backgroundThreads = 3
         options.manifestRollBytes = 8 << 10
         options.countsNamespaces = true
         let seed = TestSeed("StoreThreadTests").value

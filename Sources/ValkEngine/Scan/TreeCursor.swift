@@ -1,29 +1,37 @@
-// A run as one ordered cursor: its files one after the other. Files are opened for reading when the cursor reaches
-// them.
+// The children of a bucket as one ordered cursor: one child after the other, each a merge of its runs and, below them,
+// of its own children. A child is opened when the cursor reaches it.
 
 import ValkBase
 
-final class RunCursor: EntryCursor {
-    private let run: Run
+extension Bucket {
+    /// One cursor for each run, newest first, and one for all children. `pins` must outlive them.
+    func cursors(_ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) -> [EntryCursor] {
+        var cursors: [EntryCursor] = runs.map { RunCursor($0, pins, access: access, mayBlock: mayBlock) }
+        if !isLeaf { cursors.append(ChildrenCursor(self, pins, access: access, mayBlock: mayBlock)) }
+        return cursors
+    }
+}
+
+final class ChildrenCursor: EntryCursor {
+    private let bucket: Bucket
     private let pins: UnsafeMutablePointer<BlockPins>
     private let access: TableAccess
     private let mayBlock: Bool
     private var at = -1
-    private var cursor: TableCursor?
+    private var cursor: EntryCursor?
     /// The same without reference counting, for the moves.
-    private var current: Unmanaged<TableCursor>?
+    private var current: Unmanaged<EntryCursor>?
 
-    /// `pins` must outlive the cursor.
-    init(_ run: Run, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
-        self.run = run
+    init(_ bucket: Bucket, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
+        self.bucket = bucket
         self.pins = pins
         self.access = access
         self.mayBlock = mayBlock
         super.init()
     }
 
-    private func open(_ index: Int) -> TableCursor? {
-        guard index >= 0 && index < run.files.count else {
+    private func open(_ index: Int) -> EntryCursor? {
+        guard index >= 0 && index < bucket.children.count else {
             at = index
             cursor = nil
             current = nil
@@ -31,7 +39,8 @@ final class RunCursor: EntryCursor {
         }
         if index != at || cursor == nil {
             at = index
-            let opened = TableCursor(run.files[index].table, pins, access: access, mayBlock: mayBlock)
+            let sources = bucket.children[index].cursors(pins, access: access, mayBlock: mayBlock)
+            let opened = sources.count == 1 ? sources[0] : MergeCursor(sources)
             cursor = opened
             current = .passUnretained(opened)
         }
@@ -56,13 +65,13 @@ final class RunCursor: EntryCursor {
 
     override func seek(_ key: ByteView) throws(Interruption) {
         position = nil
-        try open(run.fileIndex(key))?.seek(key)
+        try open(bucket.slot(key))?.seek(key)
         try settleForward()
     }
 
     override func seekBefore(_ key: ByteView) throws(Interruption) {
         position = nil
-        try open(min(run.fileIndex(key), run.files.count - 1))?.seekBefore(key)
+        try open(bucket.slot(key))?.seekBefore(key)
         try settleBackward()
     }
 
@@ -74,7 +83,7 @@ final class RunCursor: EntryCursor {
 
     override func seekToLast() throws(Interruption) {
         position = nil
-        try open(run.files.count - 1)?.seekToLast()
+        try open(bucket.children.count - 1)?.seekToLast()
         try settleBackward()
     }
 

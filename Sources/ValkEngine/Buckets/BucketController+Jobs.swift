@@ -1,0 +1,278 @@
+// Jobs on the tree: taking the next one with its range, doing it step by step, ending it.
+//
+// A step reads a bounded part of the job's range, writes new files, syncs them, and is installed as one edit: what was
+// done stays when the job is cut short. At install the job's buckets are looked up again by height and key.
+
+import ValkBase
+import ValkDisk
+
+/// A job with its range, which nobody else may take while it runs.
+struct RunningJob {
+    var id: UInt64
+    var kind: JobKind
+    var reason: StaticString
+    var range: KeyRange
+    /// Its inputs.
+    var files: Set<UInt64>
+    var begin: UInt64
+}
+
+extension BucketController {
+    // MARK: Taking and ending
+
+    /// The next job, its range taken; nil when there is none to do now.
+    private func take() -> (JobPlan, UInt64)? {
+        structure.withLock {
+            if pauses > 0 { return nil }
+            let plan = planner.best(logManager.root) { range in !jobs.contains { $0.range.overlaps(range) } }
+            return plan.map { ($0, begin($0)) }
+        }
+    }
+
+    /// With `structure` held.
+    private func begin(_ plan: JobPlan) -> UInt64 {
+        let id = nextJobId()
+        jobs.append(
+            RunningJob(
+                id: id, kind: plan.kind, reason: plan.reason, range: plan.range,
+                files: Set(plan.runs.flatMap { $0.fragments.map(\.file.id) }), begin: Monotonic.nanoseconds()))
+        return id
+    }
+
+    private func end(_ id: UInt64) {
+        structure.withLock { jobs.removeAll { $0.id == id } }
+        jobEnded.broadcast()
+    }
+
+    /// Waits until no job runs, and lets none begin until `resumeJobs`.
+    func pauseJobs() {
+        structure.lock()
+        pauses += 1
+        while !jobs.isEmpty { jobEnded.wait(structure) }
+        structure.unlock()
+    }
+
+    func resumeJobs() {
+        structure.withLock { pauses -= 1 }
+        mergeBell.ring()
+    }
+
+    /// Runs one job if one is due. Blocking. Returns whether it did.
+    func mergeOnce() throws(StoreError) -> Bool {
+        guard let (plan, id) = take() else { return false }
+        defer { end(id) }
+        try run(plan)
+        // Others may have waited for this range, or for what has come of it.
+        mergeBell.ring()
+        return true
+    }
+
+    /// Runs what `plan` says of the tree as it is. Returns whether it said anything. The range is taken before anything
+    /// else can happen to the tree: a flush may change runs that no job has.
+    private func runNow(_ plan: (Bucket) -> JobPlan?) throws(StoreError) -> Bool {
+        let taken = structure.withLock { plan(logManager.root).map { ($0, begin($0)) } }
+        guard let (plan, id) = taken else { return false }
+        defer { end(id) }
+        try run(plan)
+        return true
+    }
+
+    /// Brings everything down to the leaves and merges each of them into one run. Blocking; for tools and tests.
+    func mergeAll() throws(StoreError) {
+        pauseJobs()
+        defer { resumeJobs() }
+        // Flushes go on meanwhile; what they bring is left for the next time.
+        let newest = structure.withLock { logManager.root.runs.first?.id ?? 0 }
+        while try runNow({ root in firstPush(root, upTo: newest) }) {}
+        var leaves: [KeyRange] = []
+        logManager.root.forEach { if $0.isLeaf { leaves.append($0.range) } }
+        for range in leaves {
+            _ = try runNow { root in
+                guard let leaf = root.descendant(height: 0, at: range.lower) else { return nil }
+                let hasDeletes = leaf.runs.contains { $0.fragments.contains { $0.file.record.tombstones > 0 } }
+                if leaf.runs.count < 2 && !hasDeletes { return nil }
+                return JobPlan(
+                    kind: .merge, reason: "on request", range: leaf.range, height: 0, runs: leaf.runs, isBottom: true)
+            }
+        }
+    }
+
+    /// The first bucket, from the root down, that has something for its children. `upTo`: newer runs of the root stay.
+    private func firstPush(_ root: Bucket, upTo newest: UInt64) -> JobPlan? {
+        var plan: JobPlan?
+        root.forEach { bucket in
+            for child in bucket.children where plan == nil {
+                plan = planner.push(bucket, child, reason: "on request")
+                if bucket === root { plan?.runs.removeAll { $0.id > newest } }
+                if plan?.runs.isEmpty == true { plan = nil }
+            }
+        }
+        return plan
+    }
+
+    // MARK: Doing
+
+    private func run(_ plan: JobPlan) throws(StoreError) {
+        let begin = Monotonic.nanoseconds()
+        switch plan.kind {
+        case .flush: preconditionFailure("flushes are no jobs on a range")
+        case .push: try push(plan)
+        case .merge:
+            guard let oldest = plan.runs.last else { return }
+            try rewrite(plan, cuts: []) { leaf, fragments in leaf.placing(fragments, run: oldest.id) }
+        case .split:
+            try change(plan) { root in
+                root.changing(height: 0, at: plan.range.lower, fanOut: fanOut, nextId: nextNumber) {
+                    $0.split(at: plan.splitKey, newId: nextNumber())
+                }
+            }
+        case .join: try join(plan)
+        }
+        count {
+            $0.merges += plan.kind == .merge || plan.kind == .push ? 1 : 0
+            $0.jobs[plan.kind.rawValue, default: 0] += 1
+            $0.mergeNanoseconds += Monotonic.nanoseconds() - begin
+        }
+    }
+
+    /// A change without I/O.
+    private func change(_ plan: JobPlan, _ body: (Bucket) -> Bucket) throws(StoreError) {
+        try structure.withLock { () throws(StoreError) in
+            try install([], []) { root, _ in body(root) }
+            mergeCount += 1
+        }
+    }
+
+    private func join(_ plan: JobPlan) throws(StoreError) {
+        try change(plan) { root in
+            if plan.height == root.height { return root.collapsed(nextId: nextNumber) }
+            return root.changing(
+                height: plan.height + 1, at: plan.range.lower, fanOut: fanOut, nextId: nextNumber
+            ) { parent in
+                let at = plan.range.lower.withView { parent.slot($0) }
+                guard at + 1 < parent.children.count, parent.children[at].range.lower == plan.range.lower else {
+                    return [parent]
+                }
+                var children = parent.children
+                children.replaceSubrange(
+                    at...at + 1, with: [children[at].joined(children[at + 1], nextId: nextNumber)])
+                return [parent.with(children: children)]
+            }
+        }
+    }
+
+    private func push(_ plan: JobPlan) throws(StoreError) {
+        let (child, runs) = structure.withLock { () -> (Bucket?, [Run]) in
+            (logManager.root.descendant(height: plan.height - 1, at: plan.range.lower), plan.runs)
+        }
+        guard let child else { return }
+        let overlaps = runs.indices.contains { i in runs[(i + 1)...].contains { $0.overlaps(runs[i]) } }
+        let sizes = runs.map { max($0.bytes, planner.picker.smallestBytes) }
+        let gain = Double(sizes.reduce(0, +)) / Double(sizes.max() ?? 1)
+        let isPoor = gain < 0.75 * Double(options.mergeWidth)
+        let fits = child.runs.count + runs.count <= 2 * options.mergeWidth
+        if overlaps && !(child.isLeaf && isPoor && fits) {
+            var run: UInt64?
+            try rewrite(plan, cuts: child.pivots) { parent, fragments in
+                parent.changingChild(at: plan.range.lower) { child in
+                    let number = run ?? nextNumber()
+                    run = number
+                    return child.placing(fragments, run: number)
+                }
+            }
+            return
+        }
+        // By reference: too few to be worth a merge, or nothing to merge at all.
+        let ids = Set(runs.map(\.id))
+        try change(plan) { root in
+            root.changing(height: plan.height, at: plan.range.lower, fanOut: fanOut, nextId: nextNumber) { parent in
+                let left = parent.removing(plan.range, from: ids)
+                return [
+                    left.changingChild(at: plan.range.lower) { child in
+                        if !overlaps {
+                            let run = Run(id: nextNumber(), fragments: []).adding(runs.flatMap(\.fragments))
+                            return child.taking(run, sinks: true)
+                        }
+                        return runs.reversed().reduce(child) { child, run in
+                            child.taking(Run(id: nextNumber(), fragments: run.fragments), sinks: true)
+                        }
+                    }
+                ]
+            }
+        }
+    }
+
+    /// Merges the plan's runs piece by piece. What was read goes from the bucket at the plan's height, and `place` puts
+    /// what came of it where it belongs.
+    private func rewrite(
+        _ plan: JobPlan, cuts: [[UInt8]], _ place: (Bucket, [Fragment]) -> Bucket
+    ) throws(StoreError) {
+        let pieces = MergePieces(
+            stepBytes: options.jobBytes, smallBytes: options.tableFileBytes / 4, isBottom: plan.isBottom
+        ).pieces(plan.runs, in: plan.range)
+        let ids = Set(plan.runs.map(\.id))
+        func replace(_ ranges: [KeyRange], _ root: Bucket, _ fragments: [Fragment]) -> Bucket {
+            root.changing(height: plan.height, at: plan.range.lower, fanOut: fanOut, nextId: nextNumber) { bucket in
+                [place(ranges.reduce(bucket) { $0.removing($1, from: ids) }, fragments)]
+            }
+        }
+        var kept: [Fragment] = []
+        var keptRanges: [KeyRange] = []
+        for case .keep(let range, let fragment) in pieces {
+            kept.append(fragment)
+            keptRanges.append(range)
+        }
+        if !kept.isEmpty { try change(plan) { root in replace(keptRanges, root, kept) } }
+        for case .rewrite(let range) in pieces {
+            let runs = plan.runs.compactMap { $0.clipped(to: range) }
+            if runs.isEmpty { continue }
+            try step(runs, plan, cuts) { root, fragments in replace([range], root, fragments) }
+            if isClosing { throw StoreError(.invalid, "the store is closing") }
+        }
+    }
+
+    private func step(
+        _ runs: [Run], _ plan: JobPlan, _ cuts: [[UInt8]], _ change: (Bucket, [Fragment]) -> Bucket
+    ) throws(StoreError) {
+        // Only what is durable may hide entries for good.
+        let (tombstones, resolvedBefore) = structure.withLock { (state.rangeTombstones, resolutionCount) }
+        var result = try manager.merge(runs, cuts: cuts, isBottom: plan.isBottom, rangeTombstones: tombstones)
+        try syncTables(result)
+        try structure.withLock { () throws(StoreError) in
+            if resolutionCount != resolvedBefore {
+                // Somebody settled the counts of all runs meanwhile: what this merge found is in them already.
+                result.deltas = CountDeltas()
+                for i in result.files.indices { result.files[i].record.unknownPriors = 0 }
+            }
+            let counts = logManager.countsAfterMerge(result.deltas)
+            try install(
+                result.files, result.discards.editItems + counts.map { .counts($0.0, $0.1) }, deltas: result.deltas,
+                change)
+            mergeCount += 1
+        }
+        count {
+            $0.mergeBytesRead += UInt64(result.bytesRead)
+            $0.mergeBytesWritten += UInt64(result.bytesWritten)
+            $0.entriesDropped += UInt64(max(0, result.entriesRead - result.entriesWritten))
+        }
+    }
+}
+
+extension Bucket {
+    /// With the child that holds `key` replaced.
+    fileprivate func changingChild(at key: [UInt8], _ body: (Bucket) -> Bucket) -> Bucket {
+        let at = key.withView { slot($0) }
+        var children = children
+        children[at] = body(children[at])
+        return with(children: children)
+    }
+}
+
+extension Run {
+    /// A range that holds all of its keys.
+    var hull: KeyRange {
+        guard let first = fragments.first, let last = fragments.last else { return .all }
+        return KeyRange(
+            lower: first.first, upper: last.range.upper.isEmpty ? last.file.record.largest + [0] : last.range.upper)
+    }
+}

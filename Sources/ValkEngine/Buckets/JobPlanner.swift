@@ -1,0 +1,135 @@
+// What to do next, from the tree alone: looks at every bucket, and of all that is worth doing takes what matters most
+// and is not in the range of a job that runs. Holds no state, changes nothing.
+//
+// Push: a slot has as many runs, or as many bytes, as an inner bucket should house; they go down to its child. Merge: a
+// leaf's runs of like size become one, as `MergePicker` says. Split: a leaf is too large; files stay as they are. Join:
+// neighbours are so small that one bucket does for both.
+
+import ValkBase
+
+enum JobKind: String, Sendable {
+    case flush, push, merge, split, join
+}
+
+struct JobPlan {
+    var kind: JobKind
+    /// Why; for people.
+    var reason: StaticString
+    /// What the job works on, and what is locked for it: a slot, a leaf, or the buckets that are joined.
+    var range: KeyRange
+    /// Height of the bucket that the runs are in.
+    var height: Int
+    /// Inside of `range`, newest first.
+    var runs: [Run] = []
+    /// Nothing older than the runs lies in the range.
+    var isBottom = false
+    /// Of a split: 0.5, or 0.9 where keys come in order.
+    var splitKey: [UInt8] = []
+    var score = 0.0
+}
+
+struct JobPlanner {
+    let options: StoreOptions
+    let fanOut: Int
+
+    var picker: MergePicker {
+        MergePicker(width: options.mergeWidth, smallestBytes: min(1 << 20, options.pushBytes / 64))
+    }
+    private var slotRunsMax: Int { options.mergeWidth }
+
+    /// The most useful job outside of the ranges that `isFree` refuses.
+    func best(_ root: Bucket, isFree: (KeyRange) -> Bool) -> JobPlan? {
+        var best: JobPlan?
+        func offer(_ score: Double, _ range: KeyRange, _ plan: () -> JobPlan?) {
+            guard score > best?.score ?? 0, isFree(range), var plan = plan() else { return }
+            plan.score = score
+            best = plan
+        }
+        root.forEach { bucket in
+            if bucket.isLeaf {
+                offerLeaf(bucket, offer)
+            } else {
+                offerSlots(bucket, isRoot: bucket === root, offer)
+                offerJoins(bucket, offer)
+            }
+        }
+        if root.children.count == 1 {
+            offer(2, .all) { JobPlan(kind: .join, reason: "the root has one child", range: .all, height: root.height) }
+        }
+        return best
+    }
+
+    private typealias Offer = (Double, KeyRange, () -> JobPlan?) -> Void
+
+    private func offerLeaf(_ leaf: Bucket, _ offer: Offer) {
+        if leaf.bytes > options.leafBytes {
+            offer(1000, leaf.range) {
+                leaf.splitKey(leaf.isAppendedTo ? 0.9 : 0.5).map {
+                    JobPlan(
+                        kind: .split, reason: "the leaf is large", range: leaf.range, height: 0, splitKey: $0)
+                }
+            }
+        }
+        if leaf.runs.count < 2 { return }
+        let isCrowded = leaf.runs.count > 2 * options.mergeWidth
+        let score = (isCrowded ? 50 : 5) + Double(leaf.runs.count) / 100
+        offer(score, leaf.range) {
+            guard let group = picker.pick(leaf.runs.map(\.bytes)) else { return nil }
+            return JobPlan(
+                kind: .merge, reason: isCrowded ? "the leaf has many runs" : "runs of like size", range: leaf.range,
+                height: 0, runs: Array(leaf.runs[group]), isBottom: group.upperBound == leaf.runs.count)
+        }
+    }
+
+    private func offerSlots(_ bucket: Bucket, isRoot: Bool, _ offer: Offer) {
+        for child in bucket.children {
+            var runs = 0
+            var bytes = 0
+            for run in bucket.runs {
+                let weight = run.bytes(in: child.range)
+                if weight > 0 { runs += 1 }
+                bytes += weight
+            }
+            let byRuns = Double(runs) / Double(slotRunsMax)
+            let bySize = Double(bytes) / Double(options.pushBytes)
+            if max(byRuns, bySize) < 1 { continue }
+            let score = (isRoot ? 100 : 10) + max(byRuns, bySize)
+            offer(score, child.range) {
+                push(bucket, child, reason: byRuns >= 1 ? "the slot has many runs" : "the slot is large")
+            }
+        }
+    }
+
+    /// All of a slot goes down to its child.
+    func push(_ bucket: Bucket, _ child: Bucket, reason: StaticString) -> JobPlan? {
+        let runs = bucket.runs.compactMap { $0.clipped(to: child.range) }
+        if runs.isEmpty { return nil }
+        return JobPlan(kind: .push, reason: reason, range: child.range, height: bucket.height, runs: runs)
+    }
+
+    private func offerJoins(_ bucket: Bucket, _ offer: Offer) {
+        for (left, right) in zip(bucket.children, bucket.children.dropFirst()) {
+            let fits =
+                bucket.height == 1
+                ? left.bytes + right.bytes < options.leafBytes / 4
+                    && max(left.runs.count, right.runs.count) <= options.mergeWidth
+                : left.children.count + right.children.count <= fanOut / 2
+            if !fits { continue }
+            let range = KeyRange(lower: left.range.lower, upper: right.range.upper)
+            offer(1, range) { JobPlan(kind: .join, reason: "small neighbours", range: range, height: left.height) }
+        }
+    }
+}
+
+extension Run {
+    /// Bytes inside of `range`.
+    func bytes(in range: KeyRange) -> Int {
+        var at = range.lower.isEmpty ? 0 : range.lower.withView { fragmentIndex($0) }
+        var sum = 0
+        while at < fragments.count, let inside = fragments[at].clipped(to: range) {
+            sum += max(1, inside.bytes)
+            at += 1
+        }
+        return sum
+    }
+}
