@@ -1,5 +1,6 @@
-// The program that looks at a store which no server has open: verifies it, shows its files, explains keys. It reads and
-// never writes; the work is in ValkEngine's Inspect folder, this program parses arguments and prints.
+// The program that looks at a store which no server has open: verifies it, shows its files, explains keys; and makes
+// new directories from it, such as backups. It never changes the store it is given. The work is in ValkEngine's folders
+// Inspect and Backup, this program parses arguments and prints.
 //
 // Exit status: 0 all is well, 1 damage was found, 2 the store could not be looked at, 64 wrong arguments.
 
@@ -12,7 +13,7 @@ import ValkEngine
 struct ValkInspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "valk-inspect",
-        abstract: "Looks at a Valk store that no server has open. Never changes it.",
+        abstract: "Looks at a Valk store that no server has open, and copies it. Never changes it.",
         discussion: """
             Stop the server first: while it runs, its directory is locked, and its files change under the reader.
 
@@ -20,6 +21,7 @@ struct ValkInspect: ParsableCommand {
               valk-inspect verify data                      read everything, compare everything
               valk-inspect stats data                       where the bytes are
               valk-inspect explain data user:1000           where a key's value comes from
+              valk-inspect backup data /mnt/monday          a verified copy; restore brings one back
               valk-inspect manifest data --edits            the store's structure, edit by edit
               valk-inspect table data/tables/0000000000000001.vsst --entries
               valk-inspect segment data/log/0000000000000001-0.vseg --records
@@ -28,7 +30,10 @@ struct ValkInspect: ParsableCommand {
               0 all is well, 1 damage was found, 2 the store could not be looked at, 64 wrong arguments
             """,
         version: "0.1.0",
-        subcommands: [Verify.self, Stats.self, Explain.self, Manifest.self, TableFile.self, SegmentFile.self])
+        subcommands: [
+            Verify.self, Stats.self, Explain.self, Manifest.self, TableFile.self, SegmentFile.self, Backup.self,
+            Restore.self,
+        ])
 }
 
 /// What every subcommand that reads a whole store takes.

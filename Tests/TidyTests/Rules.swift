@@ -45,6 +45,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
             ]
         ),
         ("valk-server", ["ValkServer"]),
+        ("valk-engine-bench", ["ValkEngine", "ValkBase", "ArgumentParser"]),
         ("valk-inspect", ["ValkData", "ValkEngine", "ValkDisk", "ValkBase", "ArgumentParser", "Foundation"]),
     ]
     static let everywhere: Set<String> = ["Glibc", "Synchronization"]

@@ -64,3 +64,16 @@ struct BackupPlan {
     /// Tables by number.
     var tables: [TableRecordItem] { state.tables.values.sorted { $0.fileId < $1.fileId } }
 }
+
+extension BackupReport {
+    /// Makes a backup of the store in `directory`, which nobody uses; the caller holds its lock. The same brings a
+    /// backup back: it is a store. Throws as `Store.backup(to:_:)`, and what a start would refuse.
+    package static func make(
+        disk: any Disk, of directory: String, to target: String, _ options: BackupOptions
+    ) throws(StoreError) -> BackupReport {
+        var target = target
+        while target.count > 1 && target.hasSuffix("/") { target.removeLast() }
+        try BackupWriter.check(disk, target, source: directory)
+        return try BackupWriter.write(disk, try BackupPlan(disk: disk, directory: directory), to: target, options)
+    }
+}
