@@ -5,9 +5,9 @@
 // own. It has its final name only when all of it is durable and proved.
 //
 // A file that two directories share must never change in place. Tables never do. Segments: whoever punches, cuts or
-// recycles one looks at its number of names first (`DiskFile.linkCount`) and leaves a shared one alone; holding
-// `ValueLog.sharingLock` from that look to the end of the change, so that no backup comes in between. Removing a name
-// is always right. The backup's own store keeps the same rules when it is opened, so neither side harms the other.
+// recycles one looks at its number of names first (`DiskFile.linkCount`) and leaves a shared one alone; the garbage
+// collector does so with its `gate` held, which a backup takes, so that none comes in between. Removing a name is
+// always right. The backup's own store keeps the same rules when it is opened, so neither side harms the other.
 
 /// What was made by `Database.backup(to:)`.
 public struct BackupReport: Sendable {

@@ -81,6 +81,13 @@ struct BackupWriter {
             let path = BucketManager.path(plan.directory, table.fileId)
             try bring(path, to: BucketManager.path(partial, table.fileId), bytes: nil)
         }
+        // Dropped tables that the garbage collector has not read yet. It can do without.
+        for table in plan.state.owed where plan.state.tables[table.fileId] == nil {
+            let path = BucketManager.path(plan.directory, table.fileId)
+            let target = BucketManager.path(partial, table.fileId)
+            guard try isThere(path) else { continue }
+            if try !isThere(target) { try bring(path, to: target, bytes: nil) }
+        }
         for segment in plan.segments {
             let name = LogFormat.segmentName(segment.number, generation: segment.generation)
             try bring(segment.path, to: partial + "/log/" + name, bytes: segment.bytes)
@@ -93,6 +100,10 @@ struct BackupWriter {
         }
         // Syncs the directory itself, and with it the names of the two below.
         try ManifestWriter(disk, partial, number: 1, state: plan.state).close()
+    }
+
+    private func isThere(_ path: String) throws(StoreError) -> Bool {
+        do throws(DiskError) { return try disk.exists(path) } catch { throw StoreError(error) }
     }
 
     /// `bytes` nil: the whole file, which never changes.

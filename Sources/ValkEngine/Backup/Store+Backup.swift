@@ -1,5 +1,5 @@
-// A backup of a store that serves. Writers and readers do not notice; the background waits where it would replace files
-// of the log (see Backup.swift).
+// A backup of a store that serves. Writers and readers do not notice; the garbage collector waits, so that no file of
+// the log is changed or replaced meanwhile (see Backup.swift).
 //
 // The moment: memory is flushed first, so that little of the log is left to carry, then the log is synced. With the
 // structure held, three things are taken that belong together: the manifest's state, the end of the durable log, and
@@ -24,7 +24,7 @@ extension Store {
         return try backupLock.withLock { () throws(StoreError) in
             try flushForBackup()
             try logManager.sync()
-            return try log.sharingLock.withLock { () throws(StoreError) in
+            return try collector.gate.withLock { () throws(StoreError) in
                 let (plan, view) = backupPlan()
                 defer { withExtendedLifetime(view) {} }
                 return try BackupWriter.write(disk, plan, to: target, options)

@@ -31,8 +31,6 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     let salt: UInt32
     let files: SegmentFiles
     let supply: SegmentSupply
-    /// Held by a backup while it takes the files of sealed segments, and by whoever changes or replaces one in place.
-    let sharingLock = Lock()
     let report: @Sendable (LogEvent) -> Void
 
     /// Held by callers of `reserve`, `beginBatch`, `add` and `endBatch`; the store's commit lock.
