@@ -71,6 +71,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // How the library is used.
+        .executableTarget(
+            name: "valk-example", dependencies: ["ValkEngine"], path: "Examples/Visits", swiftSettings: strict),
+
         // Tests.
         .target(
             name: "ValkTestSupport", dependencies: ["ValkBase", "ValkDisk"], path: "Tests/ValkTestSupport",

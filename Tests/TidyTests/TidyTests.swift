@@ -21,8 +21,9 @@ import Testing
 
     @Test func nothingStrayInTheRoot() {
         let known: Set<String> = [
-            ".ci", ".git", ".gitignore", ".swift-format", "LICENSE", "Package.swift", "README.md", "Sources", "Tests",
-            "conformance", "scripts",
+            ".ci", ".git", ".gitignore", ".swift-format", "Examples", "LICENSE", "Package.swift", "README.md",
+            "Sources",
+            "Tests", "conformance", "scripts",
         ]
         let stray = SourceTree.project.topLevel.filter { !known.contains($0) }
         #expect(stray.isEmpty, "not known in the root folder: \(stray)")

@@ -63,6 +63,17 @@ public final class Snapshot: @unchecked Sendable {  // `reader` is used under `l
         }
     }
 
+    /// A cursor over the keys from `lower` up to and without `upper` (nil: no bound), at no key yet.
+    public func cursor(from lower: [UInt8] = [], to upper: [UInt8]? = nil) throws(DatabaseError) -> Cursor {
+        try database.enter()
+        defer { database.gate.leave() }
+        do throws(Interruption) {
+            return Cursor(database, try cursor(lower, upper ?? Snapshot.aboveAll))
+        } catch {
+            throw database.fault(error)
+        }
+    }
+
     private func cursor(_ lower: [UInt8], _ upper: [UInt8]) throws(Interruption) -> StoreCursor {
         lock.lock()
         defer { lock.unlock() }

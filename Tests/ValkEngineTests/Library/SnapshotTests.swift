@@ -8,6 +8,39 @@ import ValkTestSupport
 @Suite struct SnapshotTests {
     private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
+    @Test func cursorWalksBothWaysAndKeepsItsMoment() throws {
+        let folder = TemporaryFolder()
+        let database = try Database(path: folder.file("db"))
+        for i in 0..<50 { try database.set(bytes("\(i)"), for: bytes("key \(100 + 2 * i)")) }
+        let cursor = try database.snapshot().cursor(from: bytes("key 110"), to: bytes("key 120"))
+        #expect(!cursor.isValid && cursor.key == nil)
+        #expect(try cursor.value() == nil)
+        try cursor.next()
+        for i in 0..<50 { try database.remove(bytes("key \(100 + 2 * i)")) }
+        try cursor.seekToFirst()
+        var keys: [[UInt8]] = []
+        while let key = cursor.key {
+            keys.append(key)
+            try cursor.next()
+        }
+        #expect(keys == (5..<10).map { bytes("key \(100 + 2 * $0)") })
+        try cursor.seek(to: bytes("key 113"))
+        #expect(cursor.key == bytes("key 114"))
+        #expect(try cursor.value() == bytes("7"))
+        try cursor.previous()
+        #expect(cursor.key == bytes("key 112"))
+        try cursor.seek(before: bytes("key 112"))
+        #expect(try cursor.withEntry { key, value in key.count + value.count } == 8)
+        try cursor.previous()
+        #expect(!cursor.isValid)
+        try cursor.seekToLast()
+        #expect(cursor.key == bytes("key 118"))
+        #expect(try database.value(of: bytes("key 118")) == nil)
+        try database.close()
+        #expect(throws: DatabaseError.self) { try cursor.next() }
+        withExtendedLifetime(folder) {}
+    }
+
     @Test func snapshotDoesNotSeeLaterWrites() throws {
         let folder = TemporaryFolder()
         var options = StoreOptions(path: folder.file("db"))
