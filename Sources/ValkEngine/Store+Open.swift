@@ -30,7 +30,10 @@ extension Store {
         do throws(StoreError) {
             let opener = Opener(options: options, disk: disk, report: report)
             let store = try opener.open(lockFile, begin)
-            if options.usesThreads { store.controller.start() }
+            if options.usesThreads {
+                store.controller.start()
+                store.scrubber.start()
+            }
             return store
         } catch {
             lockFile.release()

@@ -25,6 +25,7 @@ package struct StoreStatistics: Sendable {
     package var rangeTombstones = 0
     package var cache = BlockCacheStatistics()
     package var background = BackgroundCounters()
+    package var scrub = ScrubFigures()
     /// Of the file system, 0 when it cannot tell.
     package var diskFreeBytes: UInt64 = 0
     package var diskTotalBytes: UInt64 = 0
@@ -55,6 +56,7 @@ extension Store {
         result.rangeTombstones = view.rangeTombstones.count
         result.cache = cache.statistics
         result.background = controller.counters
+        result.scrub = scrubber.figures
         do throws(DiskError) {
             let space = try disk.space(options.path)
             result.diskFreeBytes = space.free

@@ -19,6 +19,7 @@ public final class Store: Sendable {
     let logManager: LogManager
     let controller: BucketController
     let collector: GarbageCollector
+    let scrubber: Scrubber
     private let lockFile: any DiskLock
     package let recoveryReport: RecoveryReport
     private let isClosed = Atomic<Bool>(false)
@@ -40,6 +41,10 @@ public final class Store: Sendable {
         self.logManager = logManager
         self.controller = controller
         collector = GarbageCollector(controller: controller, log: logManager.log)
+        scrubber = Scrubber(
+            disk: disk, controller: controller, log: logManager.log, periodSeconds: options.scrubPeriodSeconds,
+            bytesPerSecond: options.scrubBytesPerSecond
+        ) { [logManager] error in logManager.report(.log(.damaged(error))) }
         self.lockFile = lockFile
         recoveryReport = recovery
     }
@@ -48,15 +53,17 @@ public final class Store: Sendable {
         // Without threads there is nothing to end: the files close and the lock goes with what holds them.
         guard options.usesThreads, !isClosed.load(ordering: .acquiring) else { return }
         let (logManager, controller, janitor, lockFile) = (logManager, controller, janitor, lockFile)
-        let end: @Sendable () -> Void = {
+        let end: @Sendable () -> Void = { [scrubber] in
             logManager.end()
+            scrubber.stop()
             controller.stop()
             logManager.log.abandon()
             janitor.close()
             lockFile.release()
         }
         // An observer may let go of the store on a thread that has to end first: that one is not waited for here.
-        let isOwnThread = controller.isOnOwnThread || log.isOnOwnThread || janitor.isOnOwnThread
+        let isOwnThread =
+            controller.isOnOwnThread || log.isOnOwnThread || janitor.isOnOwnThread || scrubber.isOnOwnThread
         if isOwnThread { _ = PThread(name: "valk-end", end) } else { end() }
     }
 
@@ -104,6 +111,9 @@ public final class Store: Sendable {
     var stopError: StoreError { logManager.stopError }
 
     package func setSyncPolicy(_ policy: SyncPolicy) { log.setPolicy(policy) }
+    package func setScrub(periodSeconds: Int? = nil, bytesPerSecond: Int? = nil) {
+        scrubber.set(periodSeconds: periodSeconds, bytesPerSecond: bytesPerSecond)
+    }
     package func setValueSeparationThreshold(_ bytes: Int) { logManager.setSeparationThreshold(bytes) }
     package var writeState: WriteState { logManager.writeState }
 
@@ -132,6 +142,7 @@ public final class Store: Sendable {
     package func close() throws(StoreError) {
         if isClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
         logManager.end()
+        scrubber.stop()
         controller.stop()
         var fault: StoreError?
         do { try log.close() } catch { fault = stopError }

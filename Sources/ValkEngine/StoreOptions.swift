@@ -44,6 +44,10 @@ public struct StoreOptions: Sendable {
     package var jobBytes = 96 << 20
     /// Children of a bucket, 3 to 64; of new stores: a store keeps its own.
     package var fanOut = 8
+    /// Everything on the disk is read and checked once in so many seconds, slowly; 0 never. Live.
+    public var scrubPeriodSeconds: Int = 7 * 86_400
+    /// ... at most so many bytes a second. Live.
+    public var scrubBytesPerSecond: Int = 8 << 20
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false

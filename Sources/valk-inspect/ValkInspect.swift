@@ -22,6 +22,7 @@ struct ValkInspect: ParsableCommand {
               valk-inspect stats data                       where the bytes are
               valk-inspect explain data user:1000           where a key's value comes from
               valk-inspect backup data /mnt/monday          a verified copy; restore brings one back
+              valk-inspect salvage data new                 what can be read of a damaged store, as a new one
               valk-inspect manifest data --edits            the store's structure, edit by edit
               valk-inspect table data/tables/0000000000000001.vsst --entries
               valk-inspect segment data/log/0000000000000001-0.vseg --records
@@ -32,7 +33,7 @@ struct ValkInspect: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Verify.self, Stats.self, Explain.self, Manifest.self, TableFile.self, SegmentFile.self, Backup.self,
-            Restore.self,
+            Restore.self, SalvageStore.self,
         ])
 }
 

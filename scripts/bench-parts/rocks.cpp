@@ -231,8 +231,10 @@ int main(int argc, char **argv) {
             phase("warm", settings.reads, false, [keys](uint64_t i) { return get(mix(i ^ 0x117) % keys); });
             phase("hit", settings.reads, false, [keys](uint64_t i) { return get(mix(i ^ 0x117) % keys); });
         }
-        if (name == "miss") phase("miss", settings.reads, false, [keys](uint64_t i) { return get(keys + mix(i) % keys); });
-        if (name == "seek") phase("seek", settings.seeks, false, [keys](uint64_t i) { return seek(mix(i ^ 0x5EE) % keys); });
+        if (name == "miss")
+            phase("miss", settings.reads, false, [keys](uint64_t i) { return get(keys + mix(i) % keys); });
+        if (name == "seek")
+            phase("seek", settings.seeks, false, [keys](uint64_t i) { return seek(mix(i ^ 0x5EE) % keys); });
     }
     delete db;
     return 0;

@@ -77,26 +77,9 @@ extension StoreVerifier {
     /// Tells of each block that cannot be read; false when all can.
     private func reportDamagedBlocks(_ table: Table) -> Bool {
         var isDamaged = false
-        var raw = ByteBuffer()
-        var content = ByteBuffer()
         for block in 0..<table.blockCount {
-            let reference = table.index.blocks[block]
-            let stored = Int(reference.stored)
-            raw.removeAll()
-            content.removeAll()
-            let target = UnsafeMutableRawBufferPointer(start: raw.reserve(stored), count: stored)
-            var problem: String?
-            do throws(DiskError) {
-                let n = try table.file.read(into: target, at: reference.offset)
-                problem =
-                    n == stored
-                    ? table.unpack(block, UnsafeRawPointer(raw.base), into: content.reserve(reference.content))
-                    : "ends early, \(n) of \(stored) bytes"
-            } catch {
-                problem = "cannot be read: \(error)"
-            }
-            if let problem {
-                report.error("data block \(block) \(problem)", table.path, reference.offset)
+            if let problem = table.problem(block) {
+                report.error("data block \(block) \(problem)", table.path, table.index.blocks[block].offset)
                 isDamaged = true
             }
         }
@@ -187,5 +170,23 @@ final class ValueCheck {
         let file = try disk.open(path, .readOnly)
         files[segment] = file
         return file
+    }
+}
+
+extension Table {
+    /// Why a data block cannot be read; nil when it can.
+    func problem(_ block: Int) -> String? {
+        let reference = index.blocks[block]
+        let stored = Int(reference.stored)
+        var raw = ByteBuffer()
+        var content = ByteBuffer()
+        let target = UnsafeMutableRawBufferPointer(start: raw.reserve(stored), count: stored)
+        do throws(DiskError) {
+            let n = try file.read(into: target, at: reference.offset)
+            guard n == stored else { return "ends early, \(n) of \(stored) bytes" }
+        } catch {
+            return "cannot be read: \(error)"
+        }
+        return unpack(block, UnsafeRawPointer(raw.base), into: content.reserve(reference.content))
     }
 }

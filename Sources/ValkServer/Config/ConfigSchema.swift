@@ -109,6 +109,12 @@ package enum ConfigSchema {
                 help: "Newest backups of SAVE and BGSAVE that are kept; with 0 they make none, and only sync and flush."
             ),
             ConfigDirective(
+                "scrub-period", .integer(0...31_536_000), "604800", unit: "seconds",
+                help: "Read and check everything on the disk once in this time, slowly; 0 never."),
+            ConfigDirective(
+                "scrub-rate", .memory(64 << 10...1 << 30), "8mb", unit: "bytes a second",
+                help: "The most that the check reads."),
+            ConfigDirective(
                 "background-threads", .integer(1...64), "1", .fixed, unit: "threads",
                 help: "Threads that flush and merge."),
             ConfigDirective(

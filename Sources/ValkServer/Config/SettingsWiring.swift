@@ -23,6 +23,8 @@ package struct SettingsWiring {
         options.valueSeparationThreshold = config.integer("value-separation-threshold")
         options.segmentBytes = config.integer("segment-size")
         options.backgroundThreads = config.integer("background-threads")
+        options.scrubPeriodSeconds = config.integer("scrub-period")
+        options.scrubBytesPerSecond = config.integer("scrub-rate")
         options.countsNamespaces = true
         return options
     }
@@ -75,6 +77,8 @@ package struct SettingsWiring {
         follow("slowlog-max-len") { slowLog.lengthMax = Int($0.number) }
         follow("appendfsync") { store.setSyncPolicy(SettingsWiring.policy($0)) }
         follow("value-separation-threshold") { store.setValueSeparationThreshold(Int($0.number)) }
+        follow("scrub-period") { store.setScrub(periodSeconds: Int($0.number)) }
+        follow("scrub-rate") { store.setScrub(bytesPerSecond: Int($0.number)) }
         follow("loglevel") { log.level = ServerLog.Level(rawValue: Int($0.number)) ?? .notice }
         follow("client-output-buffer-limit") { value in
             let limits = SettingsWiring.outputLimits(value)

@@ -28,6 +28,13 @@ extension InfoReport {
         out.field("block_cache_hits", figures.cache.hits)
         out.field("block_cache_misses", figures.cache.misses)
         out.field("block_cache_evictions", figures.cache.evictions)
+        out.field("scrub_rounds", figures.scrub.rounds)
+        out.field("scrub_bytes", figures.scrub.bytes)
+        out.field("scrub_last_end", figures.scrub.lastEnd / 1000)
+        out.field("scrub_last_bytes", figures.scrub.lastBytes)
+        out.field("scrub_last_errors", figures.scrub.lastErrors)
+        out.field("scrub_errors", figures.scrub.totalErrors)
+        out.field("scrub_last_damage", figures.scrub.lastDamage)
         out.field("recovery", recovery.text)
     }
 
