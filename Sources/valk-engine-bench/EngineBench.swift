@@ -80,7 +80,7 @@ struct EngineBench: ParsableCommand {
                 var i = first
                 while i < operations {
                     found &+= body(i)
-                    if i & 255 < count { progress.done.add(256, ordering: .relaxed) }
+                    if i & 255 < count { progress.done.add(256 / count, ordering: .relaxed) }
                     i += count
                 }
                 progress.found.add(found, ordering: .relaxed)

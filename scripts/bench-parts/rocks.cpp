@@ -119,7 +119,7 @@ template <typename Work> static void phase(const char *name, uint64_t operations
             uint64_t mine = 0;
             for (uint64_t i = t; i < operations; i += settings.threads) {
                 mine += work(i);
-                if ((i & 255) < settings.threads) done.fetch_add(256, std::memory_order_relaxed);
+                if ((i & 255) < settings.threads) done.fetch_add(256 / settings.threads, std::memory_order_relaxed);
             }
             found += mine;
             running--;
