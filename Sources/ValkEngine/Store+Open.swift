@@ -33,6 +33,7 @@ extension Store {
             if options.usesThreads {
                 store.controller.start()
                 store.scrubber.start()
+                store.collector.start()
             }
             return store
         } catch {
@@ -52,6 +53,7 @@ extension Store {
         try require(min(options.pushBytes, options.leafBytes, options.jobBytes) >= 4096, "size of a bucket's parts")
         try require(options.fanOut >= 3 && options.fanOut <= 64, "fan-out")
         try require(options.valueSeparationThreshold >= 16, "value separation threshold")
+        try require(options.spaceTarget >= 1.05 && options.spaceTarget <= 10, "space target")
         try require(options.filterBitsPerKey >= 0 && options.filterBitsPerKey <= 32, "filter bits per key")
     }
 }
@@ -113,6 +115,7 @@ private struct Opener {
                 disk, directory, number: (loaded?.number ?? 0) + 1, state: state,
                 rollBytes: options.manifestRollBytes)
             let log = try openLog(storeId, replay.resume)
+            for (segment, known) in state.garbage where known.known != nil { log.files.markPunched(segment) }
             janitor.start { [log] segment in log.retire(segment) }
             recovery.orphansRemoved = removeOrphans(state, manifest.number)
             for segment in replay.resume.segments where !segments.isHeld(segment.number) { log.retire(segment.number) }
@@ -166,7 +169,7 @@ private struct Opener {
         var view = View(active: table, sealed: [], root: root, rangeTombstones: found)
         let result = try LogReplay.run(
             disk: disk, directory: options.path + "/log", storeId: storeId, from: state.checkpoint.position,
-            after: state.checkpoint.sequence, floor: state.durableLog
+            after: state.checkpoint.sequence, floor: state.durableLog, generations: state.generations
         ) { (record: LogRecord) throws(StoreError) in
             if record.type == .deleteRange {
                 found.append(
@@ -221,6 +224,12 @@ private struct Opener {
                 let ids = Array(state.tables.keys) + state.owed.map(\.fileId)
                 let isNamed = ids.contains { BucketManager.path(options.path, $0) == path }
                 if !isNamed { remove(path) }
+            }
+            let generations = state.generations
+            for name in try disk.list(options.path + "/log") {
+                // A rewrite that was cut short, or what one replaced.
+                guard let (segment, generation) = LogFormat.parseSegmentName(name) else { continue }
+                if generation != generations[segment] ?? 0 { remove(options.path + "/log/" + name) }
             }
             for name in try disk.list(options.path) {
                 if let number = ManifestFormat.number(of: name), number != manifestNumber {

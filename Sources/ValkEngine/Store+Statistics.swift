@@ -32,6 +32,11 @@ package struct StoreStatistics: Sendable {
 }
 
 extension Store {
+    /// What the space governor saw in its last round (once a second), and what the garbage collector did.
+    package var spaceStatistics: (space: SpaceFigures, work: GarbageCounters) {
+        (collector.lastFigures.withLock { $0 }, collector.counters.withLock { $0 })
+    }
+
     package var statistics: StoreStatistics {
         let (view, _) = currentView()
         var result = StoreStatistics()

@@ -40,7 +40,9 @@ public final class Store: Sendable {
         self.janitor = janitor
         self.logManager = logManager
         self.controller = controller
-        collector = GarbageCollector(controller: controller, log: logManager.log)
+        collector = GarbageCollector(
+            controller: controller, log: logManager.log,
+            budget: IOBudget(bytesPerSecond: options.backgroundBytesPerSecond))
         scrubber = Scrubber(
             disk: disk, controller: controller, log: logManager.log, periodSeconds: options.scrubPeriodSeconds,
             bytesPerSecond: options.scrubBytesPerSecond
@@ -53,9 +55,10 @@ public final class Store: Sendable {
         // Without threads there is nothing to end: the files close and the lock goes with what holds them.
         guard options.usesThreads, !isClosed.load(ordering: .acquiring) else { return }
         let (logManager, controller, janitor, lockFile) = (logManager, controller, janitor, lockFile)
-        let end: @Sendable () -> Void = { [scrubber] in
+        let end: @Sendable () -> Void = { [scrubber, collector] in
             logManager.end()
             scrubber.stop()
+            collector.stop()
             controller.stop()
             logManager.log.abandon()
             janitor.close()
@@ -63,7 +66,8 @@ public final class Store: Sendable {
         }
         // An observer may let go of the store on a thread that has to end first: that one is not waited for here.
         let isOwnThread =
-            controller.isOnOwnThread || log.isOnOwnThread || janitor.isOnOwnThread || scrubber.isOnOwnThread
+            collector.isOnOwnThread || controller.isOnOwnThread || log.isOnOwnThread || janitor.isOnOwnThread
+            || scrubber.isOnOwnThread
         if isOwnThread { _ = PThread(name: "valk-end", end) } else { end() }
     }
 
@@ -115,6 +119,9 @@ public final class Store: Sendable {
         scrubber.set(periodSeconds: periodSeconds, bytesPerSecond: bytesPerSecond)
     }
     package func setValueSeparationThreshold(_ bytes: Int) { logManager.setSeparationThreshold(bytes) }
+    package func setSpaceTarget(_ ratio: Double) {
+        collector.targetThousandths.store(Int(ratio * 1000), ordering: .relaxed)
+    }
     package var writeState: WriteState { logManager.writeState }
 
     // MARK: Blocking services
@@ -143,6 +150,7 @@ public final class Store: Sendable {
         if isClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
         logManager.end()
         scrubber.stop()
+        collector.stop()
         controller.stop()
         var fault: StoreError?
         do { try log.close() } catch { fault = stopError }

@@ -48,6 +48,10 @@ public struct StoreOptions: Sendable {
     public var scrubPeriodSeconds: Int = 7 * 86_400
     /// ... at most so many bytes a second. Live.
     public var scrubBytesPerSecond: Int = 8 << 20
+    /// Allocated over live bytes of the log that the garbage collector works for. 1.1 to 2.0; live.
+    public var spaceTarget = 1.3
+    /// What the garbage collector may read and write in a second; 0 is no limit.
+    public var backgroundBytesPerSecond = 0
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false

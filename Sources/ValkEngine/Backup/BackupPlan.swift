@@ -54,7 +54,7 @@ struct BackupPlan {
         let replay = try LogReplay.run(
             disk: disk, directory: folder.logDirectory,
             storeId: StoreId(high: state.identity.idHigh, low: state.identity.idLow), from: state.checkpoint.position,
-            after: state.checkpoint.sequence, floor: state.durableLog
+            after: state.checkpoint.sequence, floor: state.durableLog, generations: state.generations
         ) { (_: LogRecord) throws(StoreError) in }
         self.init(
             state: state, directory: directory, end: replay.resume.end,

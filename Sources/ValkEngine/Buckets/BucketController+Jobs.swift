@@ -24,7 +24,8 @@ extension BucketController {
     private func take() -> (JobPlan, UInt64)? {
         structure.withLock {
             if pauses > 0 { return nil }
-            let plan = planner.best(logManager.root) { range in !jobs.contains { $0.range.overlaps(range) } }
+            let isFree = { (range: KeyRange) in !self.jobs.contains { $0.range.overlaps(range) } }
+            let plan = planForSpace(isFree) ?? planner.best(logManager.root, isFree: isFree)
             return plan.map { ($0, begin($0)) }
         }
     }
@@ -249,6 +250,7 @@ extension BucketController {
                 result.files, result.discards.editItems + counts.map { .counts($0.0, $0.1) }, deltas: result.deltas,
                 change)
             mergeCount += 1
+            overlap.take(runs, found: result.discards.count)
         }
         count {
             $0.mergeBytesRead += UInt64(result.bytesRead)

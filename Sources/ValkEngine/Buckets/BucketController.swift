@@ -51,6 +51,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let mergeBell = Bell()
     var progressBell: Bell { logManager.progressBell }
     private let cancelled = Atomic<Bool>(false)
+    /// Jobs that the space governor wants done to find hidden values.
+    let hiddenJobs = Atomic<Int>(0)
+    /// What merges found hidden. Guarded by `structure`.
+    var overlap = OverlapEstimate()
     private var threads: [PThread] = []
     private let counterLock = Lock()
     private var counted = BackgroundCounters()

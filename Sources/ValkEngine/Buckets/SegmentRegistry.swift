@@ -18,6 +18,16 @@ final class SegmentRegistry: @unchecked Sendable {  // State behind `lock`.
         return SegmentHold(segment: segment) { [self] segment in release(segment) }
     }
 
+    /// As `hold`, but only while something else still holds the segment.
+    func holdIfHeld(_ segment: UInt32) -> SegmentHold? {
+        let isHeld = lock.withLock { () -> Bool in
+            guard let count = counts[segment] else { return false }
+            counts[segment] = count + 1
+            return true
+        }
+        return isHeld ? SegmentHold(segment: segment) { [self] segment in release(segment) } : nil
+    }
+
     private func release(_ segment: UInt32) {
         let isLast = lock.withLock { () -> Bool in
             let left = (counts[segment] ?? 1) - 1

@@ -1,26 +1,83 @@
 // Gives the space of dead values back. What is dead it learns from the edits of flushes and merges alone (see
 // SegmentGarbage): it looks no key up and writes nothing into the tree, so it cannot race with those who write.
 //
+// The rungs, cheapest first: a segment that nothing refers to goes by itself (SegmentRegistry); what is left is
+// rewritten under the same number without its dead records (GarbageCollector+Rewrite). Every segment before the one
+// that holds the checkpoint is a candidate, and of the dead records those that no view shows any more.
+//
 // Threads: `step` may be called from any thread, one at a time (`gate`). Locks, in order: `gate`, the controller's
 // `structure`.
 
+import Glibc
 import Synchronization
 import ValkBase
 import ValkDisk
 
-final class GarbageCollector: @unchecked Sendable {  // State behind `gate`.
+final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but for `counters`.
     let controller: BucketController
     let log: ValueLog
     let disk: any Disk
     let options: StoreOptions
+    /// Shared with whoever else works in the background.
+    let budget: IOBudget
     let gate = Lock()
     let cancelled = Atomic<Bool>(false)
+    let counters = Guarded(GarbageCounters())
+    /// As of the last round, for people.
+    let lastFigures = Guarded(SpaceFigures())
+    /// `space-target` in thousandths.
+    let targetThousandths: Atomic<Int>
+    private let bell = Bell()
+    private var thread: PThread?
 
-    init(controller: BucketController, log: ValueLog) {
+    /// Files of older generations, and the first view whose readers do not need them.
+    var replaced: [(path: String, shownFrom: UInt64)] = []
+    /// Segments whose rewrite found damage.
+    var unreadable: Set<UInt32> = []
+    var lacksSpace = false
+    /// Highest generation of a segment that an edit without success may have named.
+    var tried: [UInt32: UInt32] = [:]
+    var figures = SpaceFigures()
+    /// Bytes that the file system holds for sealed segments, as last asked.
+    var sizes: [UInt32: Int] = [:]
+
+    init(controller: BucketController, log: ValueLog, budget: IOBudget = IOBudget()) {
         self.controller = controller
         self.log = log
+        self.budget = budget
         disk = controller.disk
         options = controller.options
+        targetThousandths = Atomic(Int(controller.options.spaceTarget * 1000))
+    }
+
+    // MARK: Life
+
+    func start() { thread = PThread(name: "valk-gc") { [self] in run() } }
+
+    func stop() {
+        cancelled.store(true, ordering: .relaxed)
+        budget.cancel()
+        bell.ring()
+        thread?.join()
+        thread = nil
+    }
+
+    var isOnOwnThread: Bool { thread?.isCurrent ?? false }
+
+    private func run() {
+        // Whoever serves clients goes first. That it cannot be had is no fault.
+        _ = setpriority(__priority_which_t(0), 0, 10)
+        while true {
+            let token = bell.token
+            if cancelled.load(ordering: .relaxed) { return }
+            do {
+                try step()
+            } catch {
+                if cancelled.load(ordering: .relaxed) { return }
+                controller.logManager.report(.log(.note(error)))
+            }
+            bell.wait(after: token, milliseconds: 1000)
+        }
     }
 
     /// One round: everything that is due. Blocking. Returns whether anything was done.
@@ -28,6 +85,47 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`.
     func step() throws(StoreError) -> Bool {
         gate.lock()
         defer { gate.unlock() }
-        return try settleOwed()
+        removeReplaced()
+        var didWork = try settleOwed()
+        didWork = try forgetGone() || didWork
+        return try govern() || didWork
     }
+
+    /// Tells the manifest of segments that are gone. With `gate` held.
+    private func forgetGone() throws(StoreError) -> Bool {
+        try controller.structure.withLock { () throws(StoreError) in
+            let checkpoint = controller.state.checkpoint.position.segment
+            let gone = controller.state.garbage.keys.filter { $0 < checkpoint && !log.files.contains($0) }
+            // Its number stays known as long as a file of it may be left.
+            if gone.isEmpty { return false }
+            try controller.note(gone.sorted().map { .garbage(.forget($0)) })
+            for segment in gone {
+                sizes[segment] = nil
+                unreadable.remove(segment)
+                tried[segment] = nil
+            }
+            return true
+        }
+    }
+}
+
+/// What the collector did since the start.
+package struct GarbageCounters: Sendable, Equatable {
+    package var segmentsRewritten: UInt64 = 0
+    package var rewritesFailed: UInt64 = 0
+    /// Bytes of the files that rewrites made.
+    package var bytesMoved: UInt64 = 0
+    package var segmentsPunched: UInt64 = 0
+    package var holes: UInt64 = 0
+    package var bytesPunched: UInt64 = 0
+}
+
+/// A value that several threads read and change.
+final class Guarded<Value: Sendable>: @unchecked Sendable {  // `value` behind `lock`.
+    private let lock = Lock()
+    private var value: Value
+
+    init(_ value: Value) { self.value = value }
+
+    func withLock<R>(_ body: (inout Value) -> R) -> R { lock.withLock { body(&value) } }
 }

@@ -151,7 +151,9 @@ package struct KeyExplanation: Sendable {
         ) { (_: LogRecord) throws(StoreError) in }
         for segment in replay.resume.segments where segment.number >= checkpoint.position.segment {
             let path = folder.path(segment)
-            var walk = try SegmentWalk(disk: disk, directory: folder.logDirectory, segment: segment, storeId: storeId)
+            var walk = try SegmentWalk(
+                disk: disk, directory: folder.logDirectory, segment: segment, storeId: storeId,
+                known: folder.known(segment.number))
             try walk.run(record: { (header, record, offset) throws(StoreError) in
                 if header.position < checkpoint.position || header.position >= replay.resume.end { return }
                 if record.sequence <= checkpoint.sequence { return }

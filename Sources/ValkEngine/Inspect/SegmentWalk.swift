@@ -38,12 +38,15 @@ package struct SegmentSummary: Sendable {
 
 package struct SegmentWalk {
     private let reader: SegmentReader
+    /// For segments without frames: rewritten ones, and those with holes.
+    private let loose: SegmentRecords?
     package private(set) var summary: SegmentSummary
 
     /// Opens a segment and checks its header. `storeId` nil: whatever the header says. Throws `.corruption`,
     /// `.newerFormat`, `.disk`.
     package init(
-        disk: any Disk, directory: String, segment: (number: UInt32, generation: UInt32), storeId: StoreId?
+        disk: any Disk, directory: String, segment: (number: UInt32, generation: UInt32), storeId: StoreId?,
+        known: [UInt32]? = nil
     ) throws(StoreError) {
         let path = directory + "/" + LogFormat.segmentName(segment.number, generation: segment.generation)
         let header = try SegmentWalk.header(disk, path)
@@ -60,6 +63,12 @@ package struct SegmentWalk {
         reader = try SegmentReader(
             disk: disk, directory: directory, segment: segment.number, generation: segment.generation,
             storeId: header.storeId)
+        loose =
+            known == nil && segment.generation == 0
+            ? nil
+            : SegmentRecords(
+                disk: disk, directory: directory, storeId: header.storeId, segment: segment.number,
+                generation: segment.generation, known: known)
         summary = SegmentSummary(
             number: segment.number, generation: segment.generation, path: path, fileBytes: reader.size,
             createdMilliseconds: header.createdMilliseconds, storeId: header.storeId)
@@ -112,6 +121,7 @@ package struct SegmentWalk {
         frame visitFrame: (FrameHeader) -> Void = { _ in },
         record visitRecord: (FrameHeader, LogRecord, _ keyOffset: Int) throws(StoreError) -> Void = { _, _, _ in }
     ) throws(StoreError) {
+        if let loose { return try runLoose(loose, visitRecord) }
         walk: while true {
             switch try reader.frame(at: summary.end) {
             case .frame(let header, let bytes):
@@ -144,6 +154,39 @@ package struct SegmentWalk {
             summary.syncedBehind = max(summary.syncedBehind, header.syncedUpTo)
             at = Int(header.position.offset) + LogFormat.frameHeaderBytes
         }
+    }
+
+    /// Whether the segment has no frames any more, only value records.
+    package var isLoose: Bool { loose != nil }
+
+    /// Shows the records of a segment without frames, under a frame header that says where each was.
+    private mutating func runLoose(
+        _ records: SegmentRecords, _ visit: (FrameHeader, LogRecord, Int) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        let number = summary.number
+        var found = summary
+        try records.visit { (logical, bytes) throws(StoreError) in
+            guard let value = ValueRecord(bytes, verifies: false) else { return }
+            if value.sequence <= found.lastSequence {
+                found.faults.append((logical, "sequence \(value.sequence) after \(found.lastSequence)"))
+            }
+            if found.records == 0 { found.firstSequence = value.sequence }
+            found.lastSequence = max(found.lastSequence, value.sequence)
+            found.records += 1
+            found.valueRecords += 1
+            found.valueBytes += value.value.count
+            found.end += LogFormat.aligned(bytes.count, 8)
+            let pointer = ValuePointer(
+                segment: number, offset: UInt32(logical), length: UInt32(value.value.count), crc: value.crc)
+            let record = LogRecord(
+                type: .put, flags: value.flags.union(.separated), tag: value.tag, expireAt: value.expireAt,
+                sequence: value.sequence, key: value.key, value: value.value, pointer: pointer, endsBatch: true)
+            var header = FrameHeader()
+            header.position = LogPosition(segment: number, offset: UInt32(logical))
+            header.firstSequence = value.sequence
+            try visit(header, record, logical + LogFormat.valueHeaderBytes)
+        }
+        summary = found
     }
 
     /// Whether most of a frame header that belongs at `offset` is there. Frames of an earlier life of the file have

@@ -85,7 +85,8 @@ package struct StoreFigures: Sendable {
         var tailBytes = 0
         do throws(StoreError) {
             var walk = try SegmentWalk(
-                disk: disk, directory: folder.logDirectory, segment: segment, storeId: manifest.storeId)
+                disk: disk, directory: folder.logDirectory, segment: segment, storeId: manifest.storeId,
+                known: folder.known(segment.number))
             let afterSequence = manifest.checkpointSequence
             try walk.run(
                 frame: { header in

@@ -7,7 +7,7 @@ package struct StoreFolder {
     package let directory: String
     /// Table files by id, in order.
     package var tables: [(id: UInt64, path: String)] = []
-    /// Segments of the log, in order, the highest generation of each.
+    /// Segments of the log, in order: of each the generation that the manifest names, or the highest without one.
     package var segments: [(number: UInt32, generation: UInt32)] = []
     /// Numbers of the manifests that are there.
     package var manifests: [UInt64] = []
@@ -17,6 +17,12 @@ package struct StoreFolder {
     package var unfinished: [String] = []
     /// Paths that no store makes.
     package var strangers: [String] = []
+
+    /// Logical offsets of what was left where holes have been punched, by segment.
+    private var punched: [UInt32: [UInt32]] = [:]
+
+    /// Set for a segment whose frames can no longer be walked, because it has holes.
+    func known(_ segment: UInt32) -> [UInt32]? { punched[segment] }
 
     package var logDirectory: String { directory + "/log" }
 
@@ -33,7 +39,12 @@ package struct StoreFolder {
         } catch {
             throw StoreError(error)
         }
-        segments = try LogReplay.segments(disk: disk, directory: logDirectory)
+        // A manifest that cannot be read is reported by whoever needs it.
+        let state = (try? ManifestReader.load(disk, directory))?.state
+        segments = try LogReplay.segments(disk: disk, directory: logDirectory, generations: state?.generations)
+        for (segment, known) in state?.garbage ?? [:] {
+            if let list = known.known.flatMap({ DiscardChunk.decode($0) }) { punched[segment] = list.sorted() }
+        }
         tables.sort { $0.id < $1.id }
         manifests.sort()
     }

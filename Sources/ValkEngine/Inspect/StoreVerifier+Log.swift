@@ -19,10 +19,14 @@ extension StoreVerifier {
             defer { advance(size(path), path) }
             do throws(StoreError) {
                 var walk = try SegmentWalk(
-                    disk: disk, directory: folder.logDirectory, segment: segment, storeId: storeId)
+                    disk: disk, directory: folder.logDirectory, segment: segment, storeId: storeId,
+                    known: folder.known(segment.number))
                 try walk.run()
                 take(walk.summary)
-                if walk.summary.frames > 0 {
+                if walk.isLoose {
+                    // It has no frames that the next one could continue.
+                    before = nil
+                } else if walk.summary.frames > 0 {
                     if let before, isUnbroken { checkChain(before, walk.summary, present) }
                     before = walk.summary
                     isUnbroken = true
@@ -76,7 +80,7 @@ extension StoreVerifier {
         do throws(StoreError) {
             let replay = try LogReplay.run(
                 disk: disk, directory: folder.logDirectory, storeId: storeId, from: state.checkpoint.position,
-                after: state.checkpoint.sequence, floor: state.durableLog
+                after: state.checkpoint.sequence, floor: state.durableLog, generations: state.generations
             ) { (_: LogRecord) throws(StoreError) in }
             report.tailRecords = replay.records
             if let torn = replay.tornTail {

@@ -66,6 +66,18 @@ extension StoreVerifier {
             UInt64(pointer.length)
         shares[pointer.segment]?.count += 1
         report.pointers += 1
+        if let fragments = shown[table.fileId] {
+            let isShown = fragments.contains { fragment in
+                fragment.lower.withView { $0.compare(entry.key) <= 0 }
+                    && (fragment.upper.isEmpty || fragment.upper.withView { entry.key.compare($0) < 0 })
+            }
+            if !isShown { return }
+        }
+        if dead[pointer.segment]?.contains(pointer.offset) == true {
+            report.error(
+                "the manifest lists the value of key \(Table.printable(entry.key.array)) as dead, in \(table.path)",
+                values.path(pointer.segment), Int(pointer.offset))
+        }
         if let problem = values.problem(entry) {
             let key = Table.printable(entry.key.array)
             report.error(
@@ -115,6 +127,7 @@ final class ValueCheck {
     private let disk: any Disk
     private let folder: StoreFolder
     private let paths: [UInt32: String]
+    private let generations: [UInt32: UInt32]
     private var files: [UInt32: any DiskFile] = [:]
     private var record = ByteBuffer()
     private static let openFilesMax = 128
@@ -122,6 +135,7 @@ final class ValueCheck {
     init(disk: any Disk, folder: StoreFolder) {
         self.disk = disk
         self.folder = folder
+        generations = Dictionary(uniqueKeysWithValues: folder.segments.map { ($0.number, $0.generation) })
         paths = Dictionary(uniqueKeysWithValues: folder.segments.map { ($0.number, folder.path($0)) })
     }
 
@@ -167,7 +181,14 @@ final class ValueCheck {
             for file in files.values { file.close() }
             files.removeAll()
         }
-        let file = try disk.open(path, .readOnly)
+        var file = try disk.open(path, .readOnly)
+        if let generation = generations[segment], generation > 0 {
+            do throws(StoreError) {
+                file = RewrittenFile(file, try SegmentMap.load(file, segment: segment, generation: generation).map)
+            } catch {
+                throw DiskError(.system, "read the map of", path, offset: error.offset)
+            }
+        }
         files[segment] = file
         return file
     }

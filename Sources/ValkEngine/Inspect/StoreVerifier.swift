@@ -19,6 +19,10 @@ package final class StoreVerifier {
     let values: ValueCheck
     var report = VerificationReport()
     private let progress: (InspectionProgress) -> Void
+    /// Offsets of the records that the manifest lists as dead, by segment.
+    private(set) var dead: [UInt32: Set<UInt32>] = [:]
+    /// What the tree shows of each table. The rest of the file is nobody's, and its values may be gone.
+    private(set) var shown: [UInt64: [FragmentRecord]] = [:]
     private var doneBytes = 0
     private var totalBytes = 0
 
@@ -63,6 +67,8 @@ package final class StoreVerifier {
         let loaded = try loadManifest()
         if let state = loaded?.state {
             checkManifest(state)
+            for fragment in state.fragments { shown[fragment.file, default: []].append(fragment) }
+            dead = state.garbage.mapValues { Set($0.chunks.flatMap { DiscardChunk.decode($0.list) ?? [] }) }
             for record in state.tables.values.sorted(by: { $0.fileId < $1.fileId }) {
                 checkTable(BucketManager.path(folder.directory, record.fileId), record.fileId, record)
             }

@@ -36,6 +36,8 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// Of the view; here, where a write looks.
     private var hasRangeTombstones: Bool
     private var hasNoSpace = false
+    /// The space governor keeps what is left of the device for deletes and for giving space back.
+    private var isNearlyFull = false
     private var isEnding = false
     private var stopReason: StoreError?
     /// A range was deleted: a flush gives its space back.
@@ -155,7 +157,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private func admit(_ bytes: Int, _ onlyDeletes: Bool, _ mayBlock: Bool) throws(Interruption) {
         while true {
             if stopReason != nil || isEnding { throw .writesStopped }
-            if hasNoSpace && !onlyDeletes { throw .noSpace }
+            if (hasNoSpace || isNearlyFull) && !onlyDeletes { throw .noSpace }
             if view.sealed.count < LogManager.sealedTablesMax || !options.usesThreads { break }
             // Deletes are taken without room as long as there is memory for them.
             if hasNoSpace { throw .noSpace }
@@ -217,6 +219,17 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
                 rangeTombstones: view.rangeTombstones + [tombstone]))
     }
 
+    /// Shows the same again under a new number: who needs what has just been replaced holds an older one.
+    func renewView() {
+        let old = commitLock.withLock { () -> View in
+            let old = view
+            replaceView(
+                View(active: old.active, sealed: old.sealed, root: old.root, rangeTombstones: old.rangeTombstones))
+            return old
+        }
+        withExtendedLifetime(old) {}
+    }
+
     private func replaceView(_ new: View) {
         new.ticket = horizon.enter(viewGeneration.load(ordering: .relaxed) + 1)
         view = new
@@ -270,7 +283,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         if let reason = log.stopReason { return .stopped(reason) }
         return commitLock.withLock {
             if let stopReason { return .stopped(stopReason) }
-            return hasNoSpace ? .deletesOnly : .open
+            return hasNoSpace || isNearlyFull ? .deletesOnly : .open
         }
     }
 
@@ -312,6 +325,17 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         }
         stopWrites(error)
         return false
+    }
+
+    func setNearlyFull(_ isFull: Bool) {
+        let isNews = commitLock.withLock { () -> Bool in
+            defer { isNearlyFull = isFull }
+            return isNearlyFull != isFull
+        }
+        if isNews {
+            progressBell.ring()
+            report(isFull ? .spaceRunsOut : .spaceIsBack)
+        }
     }
 
     func stopWrites(_ error: StoreError) {

@@ -105,6 +105,8 @@ struct SegmentHeader: Equatable {
     /// Stored on disk; never renumber.
     enum Kind: UInt32 {
         case log = 1
+        /// See RewrittenSegment.
+        case rewritten = 2
     }
     var storeId: StoreId
     var segment: UInt32

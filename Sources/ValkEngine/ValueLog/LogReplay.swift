@@ -38,6 +38,7 @@ package struct LogReplay {
     private let disk: any Disk
     private let directory: String
     private let storeId: StoreId
+    private let generations: [UInt32: UInt32]?
     private var report = Report()
 
     /// Reads from `from` (a `ValueLog.replayPosition` of earlier, `.zero` for the very beginning) and hands each record
@@ -46,28 +47,32 @@ package struct LogReplay {
     /// `.corruption` with file and offset, `.newerFormat`, `.disk`, or what `visit` throws.
     package static func run(
         disk: any Disk, directory: String, storeId: StoreId, from: LogPosition, after: UInt64 = 0,
-        floor: LogPosition = .zero, visit: (LogRecord) throws(StoreError) -> Void
+        floor: LogPosition = .zero, generations: [UInt32: UInt32]? = nil,
+        visit: (LogRecord) throws(StoreError) -> Void
     ) throws(StoreError) -> Report {
-        var replay = LogReplay(disk: disk, directory: directory, storeId: storeId)
+        var replay = LogReplay(disk: disk, directory: directory, storeId: storeId, generations: generations)
         try replay.run(from, after, floor, visit)
         return replay.report
     }
 
-    private init(disk: any Disk, directory: String, storeId: StoreId) {
+    private init(disk: any Disk, directory: String, storeId: StoreId, generations: [UInt32: UInt32]?) {
+        self.generations = generations
         self.disk = disk
         self.directory = directory
         self.storeId = storeId
     }
 
-    /// The segments in a directory, in order; the highest generation of each. Other files are passed over.
+    /// The segments in a directory, in order. `generations` names those above 0 that the manifest knows, others of the
+    /// same segments are passed over; without it the highest generation of each counts.
     package static func segments(
-        disk: any Disk, directory: String
+        disk: any Disk, directory: String, generations: [UInt32: UInt32]? = nil
     ) throws(StoreError) -> [(number: UInt32, generation: UInt32)] {
         do {
             guard try disk.exists(directory) else { return [] }
             var newest: [UInt32: UInt32] = [:]
             for name in try disk.list(directory) {
                 guard let (number, generation) = LogFormat.parseSegmentName(name) else { continue }
+                if let generations, generation != generations[number] ?? 0 { continue }
                 newest[number] = max(newest[number] ?? 0, generation)
             }
             return newest.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
@@ -79,7 +84,7 @@ package struct LogReplay {
     private mutating func run(
         _ from: LogPosition, _ after: UInt64, _ floor: LogPosition, _ visit: (LogRecord) throws(StoreError) -> Void
     ) throws(StoreError) {
-        let all = try LogReplay.segments(disk: disk, directory: directory)
+        let all = try LogReplay.segments(disk: disk, directory: directory, generations: generations)
         var used: Set<UInt32> = []
         var position = from
         var stop: Stop?

@@ -19,6 +19,8 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
     private let locks: [Lock]
     private let catalogLock = Lock()
     private var generations: [UInt32: UInt32] = [:]
+    /// Segments with holes: their files are not fit for another life.
+    private var punched: Set<UInt32> = []
 
     /// A power of two; at most this many files are open for reading.
     static let slotCount = 1024
@@ -43,16 +45,39 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
         if let file { place(segment, file) }
     }
 
-    /// Forgets a segment and returns its generation. Its file is closed when the last reader lets go.
-    func remove(_ segment: UInt32) -> UInt32 {
-        let generation = catalogLock.withLock { generations.removeValue(forKey: segment) ?? 0 }
+    /// The segment's file is of another generation from now on; those who read the old one keep it open.
+    func replace(_ segment: UInt32, generation: UInt32) {
+        let index = Int(segment) & (SegmentFiles.slotCount - 1)
+        let lock = locks[index & (SegmentFiles.lockCount - 1)]
+        lock.lock()
+        let old = slots[index]
+        catalogLock.withLock {
+            generations[segment] = generation
+            punched.remove(segment)
+        }
+        if slots[index].segment == segment { slots[index] = Slot() }
+        lock.unlock()
+        withExtendedLifetime(old) {}
+    }
+
+    func markPunched(_ segment: UInt32) { catalogLock.withLock { _ = punched.insert(segment) } }
+
+    /// Forgets a segment and returns its generation, and whether its file may have another life. It is closed when the
+    /// last reader lets go.
+    func remove(_ segment: UInt32) -> (generation: UInt32, isWhole: Bool) {
+        let removed = catalogLock.withLock { () -> (UInt32, Bool) in
+            let generation = generations.removeValue(forKey: segment) ?? 0
+            return (generation, punched.remove(segment) == nil && generation == 0)
+        }
         let index = Int(segment) & (SegmentFiles.slotCount - 1)
         let lock = locks[index & (SegmentFiles.lockCount - 1)]
         lock.lock()
         if slots[index].segment == segment { slots[index] = Slot() }
         lock.unlock()
-        return generation
+        return removed
     }
+
+    func contains(_ segment: UInt32) -> Bool { catalogLock.withLock { generations[segment] != nil } }
 
     /// Numbers of all segments, in order.
     var segments: [UInt32] { catalogLock.withLock { generations.keys.sorted() } }
@@ -80,9 +105,40 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
 
     @inline(never)
     private func openFile(_ segment: UInt32) throws(DiskError) -> any DiskFile {
-        let file = try disk.open(path(segment), .readOnly)
-        place(segment, file)
-        return file
+        while true {
+            let generation = generation(segment)
+            let path = directory + "/" + LogFormat.segmentName(segment, generation: generation)
+            do throws(DiskError) {
+                let file = try disk.open(path, .readOnly)
+                let translated = generation == 0 ? file : try translating(file, segment, generation)
+                place(segment, translated, generation)
+                return translated
+            } catch {
+                // It may have been rewritten, and the old file removed, between the look at its generation and here.
+                if self.generation(segment) == generation { throw error }
+            }
+        }
+    }
+
+    private func translating(
+        _ file: any DiskFile, _ segment: UInt32, _ generation: UInt32
+    ) throws(DiskError) -> any DiskFile {
+        do throws(StoreError) {
+            return RewrittenFile(file, try SegmentMap.load(file, segment: segment, generation: generation).map)
+        } catch {
+            throw DiskError(.system, "read the map of", file.path, offset: max(0, error.offset), code: EIO)
+        }
+    }
+
+    /// Keeps a file for others unless its segment has been rewritten meanwhile.
+    private func place(_ segment: UInt32, _ file: any DiskFile, _ generation: UInt32) {
+        let index = Int(segment) & (SegmentFiles.slotCount - 1)
+        let lock = locks[index & (SegmentFiles.lockCount - 1)]
+        lock.lock()
+        let old = slots[index]
+        if self.generation(segment) == generation { slots[index] = Slot(segment: segment, file: file) }
+        lock.unlock()
+        withExtendedLifetime(old) {}
     }
 
     private func place(_ segment: UInt32, _ file: any DiskFile) {

@@ -78,7 +78,10 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
         var isNamed = false
         do {
             let size = try file.size()
-            if size < capacity { try reserveBlocks(file, size..<capacity) }
+            // A spare may have holes from its earlier life.
+            if spare != nil || size < capacity {
+                try reserveBlocks(file, (spare == nil ? size : 0)..<max(size, capacity))
+            }
             if spare == nil && prewrites { try prewrite(unfinished, capacity) }
             try writeHeader(file, number)
             try file.sync()
@@ -108,12 +111,13 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
         try segment.file.sync()
     }
 
-    /// Puts a dead segment's file among the spares, or removes it.
-    func recycle(_ number: UInt32, generation: UInt32) throws(DiskError) -> Fate {
+    /// Puts a dead segment's file among the spares, or removes it. Not `isWhole`: it was rewritten or has holes, so its
+    /// blocks are not all there.
+    func recycle(_ number: UInt32, generation: UInt32, isWhole: Bool = true) throws(DiskError) -> Fate {
         let old = path(LogFormat.segmentName(number, generation: generation))
         guard try disk.exists(old) else { return .removed }
         let spare = lock.withLock { () -> UInt64? in
-            guard spares.count < options.spareSegmentsMax else { return nil }
+            guard isWhole, spares.count < options.spareSegmentsMax else { return nil }
             defer { nextSpare += 1 }
             return nextSpare
         }

@@ -117,9 +117,10 @@ extension ValueLog {
             return retired
         }
         for number in batch {
-            let generation = files.remove(number)
+            let (generation, isWhole) = files.remove(number)
             do {
-                if try supply.recycle(number, generation: generation) == .removed { counters.add(.segmentsRemoved, 1) }
+                let fate = try supply.recycle(number, generation: generation, isWhole: isWhole)
+                if fate == .removed { counters.add(.segmentsRemoved, 1) }
             } catch {
                 report(.note(StoreError(error)))
             }

@@ -65,7 +65,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case accessLists = "Valk has no access control lists yet"
     case encodings = "Valk keeps collections on disk, not in Redis' compact encodings"
     case eviction = "Valk keeps data on disk and evicts nothing"
-    case space = "Valk does not steer the space it takes on disk by a number yet"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"
     case process = "Valk leaves this to the system"
     case scripts = "Valk runs no scripts yet"

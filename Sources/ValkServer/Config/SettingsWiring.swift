@@ -25,6 +25,7 @@ package struct SettingsWiring {
         options.backgroundThreads = config.integer("background-threads")
         options.scrubPeriodSeconds = config.integer("scrub-period")
         options.scrubBytesPerSecond = config.integer("scrub-rate")
+        options.spaceTarget = config.real("space-target")
         options.countsNamespaces = true
         return options
     }
@@ -79,6 +80,9 @@ package struct SettingsWiring {
         follow("value-separation-threshold") { store.setValueSeparationThreshold(Int($0.number)) }
         follow("scrub-period") { store.setScrub(periodSeconds: Int($0.number)) }
         follow("scrub-rate") { store.setScrub(bytesPerSecond: Int($0.number)) }
+        config.onChange("space-target") { [config] _ throws(ConfigValueError) in
+            store.setSpaceTarget(config.real("space-target"))
+        }
         follow("loglevel") { log.level = ServerLog.Level(rawValue: Int($0.number)) ?? .notice }
         follow("client-output-buffer-limit") { value in
             let limits = SettingsWiring.outputLimits(value)

@@ -38,6 +38,22 @@ extension InfoReport {
         out.field("recovery", recovery.text)
     }
 
+    /// What the space governor sees and what the garbage collector did.
+    private mutating func writeSpace() {
+        let (space, work) = server.store.spaceStatistics
+        out.field("space_target", String(space.target))
+        out.field("log_live_bytes", space.liveBytes)
+        out.field("log_hidden_bytes_estimate", space.hiddenBytes)
+        out.field("log_exposed_bytes", space.exposedBytes)
+        out.field("log_allocated_bytes", space.allocatedBytes)
+        out.field("gc_segments_rewritten", work.segmentsRewritten)
+        out.field("gc_rewrites_failed", work.rewritesFailed)
+        out.field("gc_bytes_moved", work.bytesMoved)
+        out.field("gc_segments_punched", work.segmentsPunched)
+        out.field("gc_holes", work.holes)
+        out.field("gc_bytes_punched", work.bytesPunched)
+    }
+
     mutating func writeLog() {
         let config = administration.config
         let figures = server.store.statistics
@@ -55,6 +71,7 @@ extension InfoReport {
         out.field("log_segments_created", log.segmentsCreated)
         out.field("log_segments_recycled", log.segmentsRecycled)
         out.field("log_segments_removed", log.segmentsRemoved)
+        writeSpace()
     }
 
     mutating func writeCompaction() {

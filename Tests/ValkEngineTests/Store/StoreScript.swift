@@ -72,6 +72,8 @@ final class StoreScript {
     /// Faults that a call threw and after which the script went on.
     private(set) var faults: [any Error] = []
     var survivesFaults = false
+    /// Most segments that one life rewrote.
+    private(set) var rewrites: UInt64 = 0
 
     init(_ disk: any Disk, _ promises: StorePromises, policy: SyncPolicy, seed: UInt64) {
         self.disk = disk
@@ -97,6 +99,7 @@ final class StoreScript {
         options.manifestRollBytes = 1024
         options.countsNamespaces = true
         options.usesThreads = false
+        options.spaceTarget = 1.1
         return options
     }
 
@@ -123,8 +126,14 @@ final class StoreScript {
 
     private var isNamespaceGone = false
 
+    /// Values so large that segments fill up and garbage is collected.
+    var isHeavy = false
+
     private func value() -> ModelValue {
-        let length = random.oneIn(40) ? 20_000 : [0, 3, 20, 60, 100, 300, 1500][random.below(7)]
+        let length =
+            isHeavy
+            ? [100, 1500, 6000, 9000, 20_000][random.below(5)]
+            : random.oneIn(40) ? 20_000 : [0, 3, 20, 60, 100, 300, 1500][random.below(7)]
         let seed = UInt8(truncatingIfNeeded: random.next())
         let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7) ^ seed }
         return ModelValue(tag: UInt8(1 + random.below(5)), expireAt: UInt64(random.below(3)), bytes: bytes)
@@ -188,6 +197,7 @@ final class StoreScript {
         case 18:
             store.janitor.drain()
             try attempt { try store.collectGarbage() }
+            rewrites = max(rewrites, store.collector.counters.withLock { $0.segmentsRewritten })
         default: try commit(store, deletesRange: true)
         }
         promises.take(store)

@@ -81,8 +81,8 @@ import ValkBase
         #expect(store.real("space-target") == 1.5)
         #expect(
             store.ignoredWarning
-                == "3 of the settings given have no effect in Valk and are only remembered: "
-                + "maxmemory, busy-reply-threshold, space-target")
+                == "2 of the settings given have no effect in Valk and are only remembered: "
+                + "maxmemory, busy-reply-threshold")
         #expect(try loaded("port 7000\nappendfsync no").ignoredWarning == nil)
         // Remembered all the same.
         let pattern = Array("*m*y*".utf8)

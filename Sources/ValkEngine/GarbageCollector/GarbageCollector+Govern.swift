@@ -1,0 +1,118 @@
+// The space governor: a closed loop, once a second. It compares what the log takes with what of it is live, and works
+// the ladder until the target holds: merges where too much is hidden, rewrites where too much is exposed.
+//
+// As the disk fills it asks for more: below 20 % free for half of the garbage, below 10 % for a quarter. When next to
+// nothing is left (a fiftieth of the disk, at most 1 GiB) only reads and deletes are served, so that there is room to
+// give space back in; that ends by itself when twice as much is free.
+
+import Synchronization
+import ValkBase
+import ValkDisk
+
+extension GarbageCollector {
+    /// A segment that a rewrite would make smaller.
+    private struct Candidate {
+        var segment: UInt32
+        var allocated: Int
+        /// What would be left of it.
+        var left: Int
+        var benefit: Double { Double(allocated - left) / Double(allocated + left) }
+    }
+
+    /// One round of the loop. With `gate` held.
+    func govern() throws(StoreError) -> Bool {
+        lacksSpace = false
+        var candidates = measure()
+        watchDisk()
+        let shares = SpaceFigures.shares(figures.target)
+        let hiddenMax = Int(Double(figures.referencedBytes) * shares.hidden)
+        var didWork = false
+        // Not where a great tree would be rewritten to find little.
+        if figures.hiddenBytes > hiddenMax, figures.tableBytes / 8 <= figures.hiddenBytes {
+            try controller.findHidden()
+            didWork = true
+            if !options.usesThreads { candidates = measure() }
+        }
+        let exposedMax = Int(Double(figures.referencedBytes) * shares.exposed)
+        // Most gain for the bytes that are read and written first, whatever its age.
+        candidates.sort { ($0.benefit, $1.segment) > ($1.benefit, $0.segment) }
+        for candidate in candidates where figures.exposedBytes > exposedMax {
+            if cancelled.load(ordering: .relaxed) || lacksSpace { break }
+            budget.take(candidate.allocated)
+            guard try rewrite(candidate.segment) else { continue }
+            didWork = true
+            let now = size(candidate.segment)
+            figures.allocatedBytes -= candidate.allocated - now
+        }
+        lastFigures.withLock { $0 = figures }
+        return didWork
+    }
+
+    /// Takes the figures, and finds the segments that can give something back.
+    private func measure() -> [Candidate] {
+        let horizon = controller.logManager.horizon.horizon
+        let (known, hidden, tableBytes) = controller.structure.withLock {
+            (
+                controller.state.garbage.filter { isEligible($0.key) },
+                controller.hiddenBytes(),
+                controller.state.tables.values.reduce(0) { $0 + Int($1.bytes) }
+            )
+        }
+        figures = SpaceFigures()
+        figures.tableBytes = tableBytes
+        var candidates: [Candidate] = []
+        for (segment, garbage) in known where log.files.contains(segment) {
+            let allocated = size(segment)
+            if allocated == 0 { continue }
+            figures.segments += 1
+            figures.allocatedBytes += allocated
+            figures.referencedBytes += Int(garbage.liveBytes)
+            // Nothing points into it: it goes when the last view lets go.
+            if garbage.liveBytes == 0 { continue }
+            let dead = garbage.chunks[..<garbage.effectiveChunks(horizon)].reduce(0) { $0 + $1.bytes }
+            let overhead = LogFormat.segmentHeaderBytes + SegmentTrailer.bytes + Int(garbage.valueCount) * 4
+            let left = LogFormat.aligned(
+                Int(garbage.valueBytes - min(dead, garbage.valueBytes)) + overhead, LogFormat.blockBytes)
+            if left < allocated - allocated / 16 {
+                candidates.append(Candidate(segment: segment, allocated: allocated, left: left))
+            }
+        }
+        figures.hiddenBytes = min(hidden, figures.referencedBytes)
+        figures.target = Double(targetThousandths.load(ordering: .relaxed)) / 1000
+        return candidates
+    }
+
+    /// Bytes that the file system holds for a segment; 0 when it cannot tell.
+    private func size(_ segment: UInt32) -> Int {
+        if let size = sizes[segment] { return size }
+        do throws(DiskError) {
+            let file = try disk.open(log.files.path(segment), .readOnly)
+            defer { file.close() }
+            let size = try file.allocatedBytes()
+            sizes[segment] = size
+            return size
+        } catch {
+            return 0  // It is going, or the next round asks again.
+        }
+    }
+
+    private func watchDisk() {
+        let space: (free: UInt64, total: UInt64)
+        do throws(DiskError) { space = try disk.space(options.path) } catch { return }
+        guard space.total > 0 else { return }
+        figures.diskFreeBytes = space.free
+        figures.diskTotalBytes = space.total
+        if space.free < space.total / 10 {
+            figures.target = 1 + (figures.target - 1) / 4
+        } else if space.free < space.total / 5 {
+            figures.target = 1 + (figures.target - 1) / 2
+        }
+        figures.target = max(1.05, figures.target)
+        let reserve = min(space.total / 50, 1 << 30)
+        if space.free < reserve {
+            controller.logManager.setNearlyFull(true)
+        } else if space.free >= 2 * reserve {
+            controller.logManager.setNearlyFull(false)
+        }
+    }
+}
