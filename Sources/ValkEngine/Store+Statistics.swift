@@ -26,6 +26,10 @@ package struct StoreStatistics: Sendable {
     package var cache = BlockCacheStatistics()
     package var background = BackgroundCounters()
     package var scrub = ScrubFigures()
+    /// Jobs on the tree that run now.
+    package var jobs: [JobLine] = []
+    /// What a batch of a thread that may wait waits now.
+    package var writeDelayMicroseconds = 0
     /// Of the file system, 0 when it cannot tell.
     package var diskFreeBytes: UInt64 = 0
     package var diskTotalBytes: UInt64 = 0
@@ -62,6 +66,8 @@ extension Store {
         result.cache = cache.statistics
         result.background = controller.counters
         result.scrub = scrubber.figures
+        result.jobs = controller.running
+        result.writeDelayMicroseconds = logManager.pace.delay
         do throws(DiskError) {
             let space = try disk.space(options.path)
             result.diskFreeBytes = space.free

@@ -1,5 +1,6 @@
 // What a store can be told. Bytes unless the name says otherwise. Options marked live may be changed while it serves.
 
+import Glibc
 import ValkBase
 
 /// When an acknowledged write must be on the device. Redis's own words and promises.
@@ -30,8 +31,9 @@ public struct StoreOptions: Sendable {
     public var blockBytes: Int = 4096
     /// Bloom filter bits per key, 0 for none.
     public var filterBitsPerKey: Int = 12
-    /// Threads for flushes and merges, 1 to 64.
-    public var backgroundThreads: Int = 1
+    /// Threads for merges, 1 to 64; 0: one less than there are processors, and at least one. Flushes have one of their
+    /// own.
+    public var backgroundThreads: Int = 0
     /// Table files of merges are cut at this size.
     public var tableFileBytes: Int = 32 << 20
     /// Runs of similar size that are merged at once, 2 to 16; also the runs that a slot of a bucket houses.
@@ -42,6 +44,8 @@ public struct StoreOptions: Sendable {
     package var leafBytes = 512 << 20
     /// A job reads about this much before it publishes what it has. 4 KiB and more.
     package var jobBytes = 96 << 20
+    /// Deletes bring on a merge of their own when there are so many entries where they are.
+    package var deletesEntriesMin: UInt64 = 1000
     /// Children of a bucket, 3 to 64; of new stores: a store keeps its own.
     package var fanOut = 8
     /// Everything on the disk is read and checked once in so many seconds, slowly; 0 never. Live.
@@ -65,6 +69,11 @@ public struct StoreOptions: Sendable {
     package var manifestRollBytes = 1 << 20
 
     public init(path: String) { self.path = path }
+
+    /// `backgroundThreads`, or what stands for its 0.
+    package var mergeThreads: Int {
+        backgroundThreads > 0 ? backgroundThreads : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)) - 1)
+    }
 }
 
 /// Keys per namespace. Exact when `unknown` is 0; otherwise `unknown` blind writes have not been looked at yet.

@@ -61,6 +61,7 @@ extension BucketController {
         logManager.publish(
             root: root, flushed: flushed, deltas: deltas, removedTombstones: settled, forgottenNamespaces: forgotten)
         state.showDiscards(of: items, from: logManager.generation)
+        if options.usesThreads { logManager.pace.set(debt: root.runs.count - planner.rootRunsMax) }
     }
 
     /// Makes an edit durable that changes nothing that readers see, and applies it.

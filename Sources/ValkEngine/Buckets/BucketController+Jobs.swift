@@ -15,29 +15,53 @@ struct RunningJob {
     /// Its inputs.
     var files: Set<UInt64>
     var begin: UInt64
+    var bytesRead = 0
+    var bytesWritten = 0
+}
+
+/// A job that runs, for people.
+package struct JobLine: Sendable {
+    package var id: UInt64
+    package var kind: String
+    package var reason: String
+    package var bytesRead: Int
+    package var bytesWritten: Int
+    package var milliseconds: UInt64
 }
 
 extension BucketController {
     // MARK: Taking and ending
 
     /// The next job, its range taken; nil when there is none to do now.
-    private func take() -> (JobPlan, UInt64)? {
+    private func take() -> JobPlan? {
         structure.withLock {
             if pauses > 0 { return nil }
             let isFree = { (range: KeyRange) in !self.jobs.contains { $0.range.overlaps(range) } }
             let plan = planForSpace(isFree) ?? planner.best(logManager.root, isFree: isFree)
-            return plan.map { ($0, begin($0)) }
+            return plan.map { begin($0) }
         }
     }
 
     /// With `structure` held.
-    private func begin(_ plan: JobPlan) -> UInt64 {
-        let id = nextJobId()
+    private func begin(_ given: JobPlan) -> JobPlan {
+        var plan = given
+        plan.id = nextJobId()
         jobs.append(
             RunningJob(
-                id: id, kind: plan.kind, reason: plan.reason, range: plan.range,
+                id: plan.id, kind: plan.kind, reason: plan.reason, range: plan.range,
                 files: Set(plan.runs.flatMap { $0.fragments.map(\.file.id) }), begin: Monotonic.nanoseconds()))
-        return id
+        return plan
+    }
+
+    /// What runs now.
+    var running: [JobLine] {
+        structure.withLock {
+            jobs.map {
+                JobLine(
+                    id: $0.id, kind: $0.kind.rawValue, reason: $0.reason.description, bytesRead: $0.bytesRead,
+                    bytesWritten: $0.bytesWritten, milliseconds: (Monotonic.nanoseconds() - $0.begin) / 1_000_000)
+            }
+        }
     }
 
     private func end(_ id: UInt64) {
@@ -60,8 +84,8 @@ extension BucketController {
 
     /// Runs one job if one is due. Blocking. Returns whether it did.
     func mergeOnce() throws(StoreError) -> Bool {
-        guard let (plan, id) = take() else { return false }
-        defer { end(id) }
+        guard let plan = take() else { return false }
+        defer { end(plan.id) }
         try run(plan)
         // Others may have waited for this range, or for what has come of it.
         mergeBell.ring()
@@ -71,9 +95,9 @@ extension BucketController {
     /// Runs what `plan` says of the tree as it is. Returns whether it said anything. The range is taken before anything
     /// else can happen to the tree: a flush may change runs that no job has.
     private func runNow(_ plan: (Bucket) -> JobPlan?) throws(StoreError) -> Bool {
-        let taken = structure.withLock { plan(logManager.root).map { ($0, begin($0)) } }
-        guard let (plan, id) = taken else { return false }
-        defer { end(id) }
+        let taken = structure.withLock { plan(logManager.root).map { begin($0) } }
+        guard let plan = taken else { return false }
+        defer { end(plan.id) }
         try run(plan)
         return true
     }
@@ -251,6 +275,10 @@ extension BucketController {
                 change)
             mergeCount += 1
             overlap.take(runs, found: result.discards.count)
+            for i in jobs.indices where jobs[i].id == plan.id {
+                jobs[i].bytesRead += result.bytesRead
+                jobs[i].bytesWritten += result.bytesWritten
+            }
         }
         count {
             $0.mergeBytesRead += UInt64(result.bytesRead)

@@ -109,7 +109,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
 
     func start() {
         threads.append(PThread(name: "valk-flush") { [self] in runFlushes() })
-        for number in 1...max(1, options.backgroundThreads) {
+        for number in 1...options.mergeThreads {
             threads.append(PThread(name: "valk-merge-\(number)") { [self] in runMerges() })
         }
     }
@@ -173,6 +173,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 if try !mergeOnce() { mergeBell.wait(after: token, milliseconds: 60_000) }
             } catch {
                 if isClosing { return }
+                count { $0.jobsFailed += 1 }
                 logManager.report(.mergeFailed(error))
                 // Without a manifest no merge will ever be of use.
                 if case .stopped = logManager.writeState { return }
@@ -249,4 +250,5 @@ package struct BackgroundCounters: Sendable {
     package var entriesDropped: UInt64 = 0
     /// Jobs on the tree that have ended, by kind.
     package var jobs: [String: UInt64] = [:]
+    package var jobsFailed: UInt64 = 0
 }

@@ -12,6 +12,8 @@ enum JobKind: String, Sendable {
 }
 
 struct JobPlan {
+    /// Given when the job begins.
+    var id: UInt64 = 0
     var kind: JobKind
     /// Why; for people.
     var reason: StaticString
@@ -35,6 +37,8 @@ struct JobPlanner {
     var picker: MergePicker {
         MergePicker(width: options.mergeWidth, smallestBytes: min(1 << 20, options.pushBytes / 64))
     }
+    /// More runs than this in the root are a debt that writers are slowed down for.
+    var rootRunsMax: Int { 3 * options.mergeWidth }
     private var slotRunsMax: Int { options.mergeWidth }
 
     /// The most useful job outside of the ranges that `isFree` refuses.
@@ -70,6 +74,7 @@ struct JobPlanner {
                 }
             }
         }
+        offerDeletes(leaf, offer)
         if leaf.runs.count < 2 { return }
         let isCrowded = leaf.runs.count > 2 * options.mergeWidth
         let score = (isCrowded ? 50 : 5) + Double(leaf.runs.count) / 100
@@ -78,6 +83,23 @@ struct JobPlanner {
             return JobPlan(
                 kind: .merge, reason: isCrowded ? "the leaf has many runs" : "runs of like size", range: leaf.range,
                 height: 0, runs: Array(leaf.runs[group]), isBottom: group.upperBound == leaf.runs.count)
+        }
+    }
+
+    /// A leaf with many deletes is merged whole, which ends them.
+    private func offerDeletes(_ leaf: Bucket, _ offer: Offer) {
+        var deletes: UInt64 = 0
+        var entries: UInt64 = 0
+        for run in leaf.runs {
+            entries += run.entryCount
+            for fragment in run.fragments { deletes += fragment.tombstones }
+        }
+        // A few are not worth the trouble.
+        if deletes * 4 <= entries || entries < options.deletesEntriesMin { return }
+        offer(3, leaf.range) {
+            JobPlan(
+                kind: .merge, reason: "the leaf has many deletes", range: leaf.range, height: 0, runs: leaf.runs,
+                isBottom: true)
         }
     }
 
@@ -92,12 +114,31 @@ struct JobPlanner {
             }
             let byRuns = Double(runs) / Double(slotRunsMax)
             let bySize = Double(bytes) / Double(options.pushBytes)
-            if max(byRuns, bySize) < 1 { continue }
+            if max(byRuns, bySize) < 1 {
+                offerDeletes(bucket, child, offer)
+                continue
+            }
             let score = (isRoot ? 100 : 10) + max(byRuns, bySize)
             offer(score, child.range) {
                 push(bucket, child, reason: byRuns >= 1 ? "the slot has many runs" : "the slot is large")
             }
         }
+    }
+
+    /// Deletes go down to what they are about.
+    private func offerDeletes(_ bucket: Bucket, _ child: Bucket, _ offer: Offer) {
+        if !bucket.runs.contains(where: { $0.fragments.contains { $0.file.record.tombstones > 0 } }) { return }
+        var deletes: UInt64 = 0
+        var entries: UInt64 = 0
+        for run in bucket.runs {
+            for fragment in run.fragments where fragment.file.record.tombstones > 0 {
+                guard let inside = fragment.clipped(to: child.range) else { continue }
+                deletes += inside.tombstones
+                entries += inside.entries
+            }
+        }
+        if deletes * 4 <= entries || entries < options.deletesEntriesMin { return }
+        offer(4, child.range) { push(bucket, child, reason: "the slot has many deletes") }
     }
 
     /// All of a slot goes down to its child.
@@ -109,11 +150,16 @@ struct JobPlanner {
 
     private func offerJoins(_ bucket: Bucket, _ offer: Offer) {
         for (left, right) in zip(bucket.children, bucket.children.dropFirst()) {
-            let fits =
-                bucket.height == 1
-                ? left.bytes + right.bytes < options.leafBytes / 4
+            let fits: Bool
+            if bucket.height == 1 {
+                let bytes = left.bytes + right.bytes
+                let isOneEmpty = left.runs.isEmpty || right.runs.isEmpty
+                fits =
+                    (bytes < options.leafBytes / 4 || (isOneEmpty && bytes <= options.leafBytes))
                     && max(left.runs.count, right.runs.count) <= options.mergeWidth
-                : left.children.count + right.children.count <= fanOut / 2
+            } else {
+                fits = left.children.count + right.children.count <= fanOut / 2
+            }
             if !fits { continue }
             let range = KeyRange(lower: left.range.lower, upper: right.range.upper)
             offer(1, range) { JobPlan(kind: .join, reason: "small neighbours", range: range, height: left.height) }

@@ -47,6 +47,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     private let viewGeneration = Atomic<UInt64>(1)
     let horizon = ViewHorizon()
+    let pace = WritePace()
     private let visibleAtomic: Atomic<UInt64>
     private let separationThreshold: Atomic<Int>
 
@@ -112,6 +113,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
                 isSeparated: operation.action == .put && value >= threshold)
             if operation.action == .put { onlyDeletes = false }
         }
+        if mayBlock && !onlyDeletes { pace.wait() }
         commitLock.lock()
         do throws(Interruption) {
             try admit(bytes, onlyDeletes, mayBlock)

@@ -115,8 +115,8 @@ package enum ConfigSchema {
                 "scrub-rate", .memory(64 << 10...1 << 30), "8mb", unit: "bytes a second",
                 help: "The most that the check reads."),
             ConfigDirective(
-                "background-threads", .integer(1...64), "1", .fixed, unit: "threads",
-                help: "Threads that flush and merge."),
+                "background-threads", .integer(0...64), "0", .fixed, unit: "threads",
+                help: "Threads that merge; with 0 one less than there are processors, and at least one."),
             ConfigDirective(
                 "reader-threads", .integer(1...128), "4", .fixed, unit: "threads",
                 help: "Threads that read what is not in memory."),

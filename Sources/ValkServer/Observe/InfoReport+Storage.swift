@@ -75,9 +75,14 @@ extension InfoReport {
     }
 
     mutating func writeCompaction() {
-        let work = server.store.statistics.background
+        let figures = server.store.statistics
+        let work = figures.background
         out.section("Compaction")
-        out.field("background_threads", server.store.options.backgroundThreads)
+        out.field("background_threads", server.store.options.mergeThreads)
+        out.field("tree_height", figures.treeHeight)
+        out.field("tree_buckets", figures.buckets)
+        out.field("tree_leaves", figures.leaves)
+        out.field("write_delay_usec", figures.writeDelayMicroseconds)
         out.field("flushes", work.flushes)
         out.field("flush_usec", work.flushNanoseconds / 1000)
         out.field("flush_bytes_written", work.flushBytesWritten)
@@ -86,6 +91,14 @@ extension InfoReport {
         out.field("merge_bytes_read", work.mergeBytesRead)
         out.field("merge_bytes_written", work.mergeBytesWritten)
         out.field("merge_entries_dropped", work.entriesDropped)
+        for (kind, count) in work.jobs.sorted(by: { $0.key < $1.key }) { out.field("jobs_\(kind)", count) }
+        out.field("jobs_failed", work.jobsFailed)
+        for job in figures.jobs {
+            out.field(
+                "job_\(job.id)",
+                "kind=\(job.kind),reason=\(job.reason),bytes_read=\(job.bytesRead),"
+                    + "bytes_written=\(job.bytesWritten),msec=\(job.milliseconds)")
+        }
     }
 }
 

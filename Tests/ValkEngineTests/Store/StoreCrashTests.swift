@@ -89,6 +89,18 @@ import ValkTestSupport
         #expect(disk.operationCount > 200)
     }
 
+    /// What the crashes are about: the scripts do all there is to be done to a tree.
+    @Test func theScriptsDoAllKindsOfJobs() throws {
+        var jobs: Set<String> = []
+        let seed = TestSeed("StoreCrashTests.theScriptsDoAllKindsOfJobs").value
+        for round in 0..<200 as Range<UInt64> where jobs.count < 4 {
+            let script = StoreScript(SimulatedDisk(), StorePromises(), policy: .everySecond, seed: seed &+ round)
+            try script.run(lives: 3, steps: 60)
+            jobs.formUnion(script.jobs)
+        }
+        #expect(jobs == ["push", "merge", "split", "join"])
+    }
+
     /// A crash in the middle of an operation, and another one while the store recovers from it.
     @Test(arguments: policies)
     func crashInsideOperationsAndAgainInRecovery(policy: SyncPolicy) throws {

@@ -43,6 +43,7 @@ final class ModelRun {
         options.leafBytes = 4096 << random.below(5)
         options.jobBytes = 4096 << random.below(5)
         options.fanOut = 3 + random.below(4)
+        options.deletesEntriesMin = [4, 40, 1000][random.below(3)]
         options.backgroundThreads = 1 + random.below(3)
         options.filterBitsPerKey = [0, 4, 12][random.below(3)]
         options.memoryBytes = 1 << 20

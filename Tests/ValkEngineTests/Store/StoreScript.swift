@@ -74,6 +74,8 @@ final class StoreScript {
     var survivesFaults = false
     /// Most segments that one life rewrote.
     private(set) var rewrites: UInt64 = 0
+    /// Kinds of jobs on the tree that have been done.
+    private(set) var jobs: Set<String> = []
 
     init(_ disk: any Disk, _ promises: StorePromises, policy: SyncPolicy, seed: UInt64) {
         self.disk = disk
@@ -96,6 +98,7 @@ final class StoreScript {
         options.leafBytes = 6 << 10
         options.jobBytes = 4096
         options.fanOut = 3
+        options.deletesEntriesMin = 8
         options.manifestRollBytes = 1024
         options.countsNamespaces = true
         options.usesThreads = false
@@ -192,7 +195,7 @@ final class StoreScript {
         case 0..<13: try commit(store)
         case 13: try attempt { try store.sync() }
         case 14, 15: try attempt { try store.flushTables() }
-        case 16: try attempt { _ = try store.controller.mergeOnce() }
+        case 16: try attempt { for _ in 0..<random.below(12) { if try !store.controller.mergeOnce() { break } } }
         case 17: try attempt { if random.oneIn(3) { try store.mergeAll() } else { try store.resolveCounts() } }
         case 18:
             store.janitor.drain()
@@ -201,6 +204,7 @@ final class StoreScript {
         default: try commit(store, deletesRange: true)
         }
         promises.take(store)
+        jobs.formUnion(store.controller.counters.jobs.keys)
     }
 
     private func attempt(_ body: () throws -> Void) throws {

@@ -159,6 +159,30 @@ import ValkTestSupport
         try subject.finish()
     }
 
+    /// Ten million keys of sixteen bytes with values of a hundred, all sizes a 256th: the log and the flushes write
+    /// each byte once, merges must add less than two.
+    @Test func aRandomFillWritesLessThanFourTimes() throws {
+        let subject = try Subject {
+            $0.tableBytes = 256 << 10
+            $0.tableFileBytes = 128 << 10
+            $0.pushBytes = 256 << 10
+            $0.leafBytes = 2 << 20
+            $0.jobBytes = 384 << 10
+            $0.blockBytes = 4096
+            $0.mergeWidth = 8
+            $0.fanOut = 8
+            $0.memoryBytes = 16 << 20
+        }
+        var random = TestSeed("fill").random
+        for _ in 0..<40_000 {
+            try subject.put(Self.number(random.below(100_000_000)) + [1, 2, 3, 4], Self.value(&random, 100))
+        }
+        #expect(subject.rewritten < 1.9)
+        #expect(subject.heightMax >= 2)
+        #expect(subject.store.statistics.runs <= 24)
+        try subject.finish()
+    }
+
     /// Half of all writes go to a hundredth of the keys; then most of them are deleted, and the tree shrinks.
     @Test func skewAndDeletion() throws {
         let subject = try Subject()
