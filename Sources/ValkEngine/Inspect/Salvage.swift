@@ -184,7 +184,8 @@ package final class Salvage {
         }
     }
 
-    /// Takes the records of a frame in which only values are damaged: each of those is told of when it is wanted.
+    /// Takes the records of a frame in which only value records are damaged. Each of those is told of: the damage may
+    /// be in its key, and then nobody will ever want the value under that name.
     private func readBroken(
         _ reader: SegmentReader, _ header: FrameHeader, _ at: Int
     ) throws(StoreError) -> Bool {
@@ -193,7 +194,20 @@ package final class Salvage {
             bytes[start..<start + Int(header.smallBytes)].crc32c == header.smallCRC
         else { return false }
         var records = FrameRecords(bytes, header, verifiesValues: false)
-        while let record = records.next() { take(record, header) }
+        while let record = records.next() {
+            if let pointer = record.pointer {
+                let offset = Int(pointer.offset) - at
+                let size = LogFormat.valueHeaderBytes + record.key.count + Int(pointer.length)
+                if offset < 0 || offset + size > bytes.count
+                    || bytes[offset + 4..<offset + size].crc32c != pointer.crc
+                {
+                    report.lose(
+                        "a value, of key \(Table.printable(record.key.array)) as far as can be read", reader.path,
+                        Int(pointer.offset))
+                }
+            }
+            take(record, header)
+        }
         if let fault = records.fault { report.lose("the rest of a frame: \(fault)", reader.path, at) }
         return true
     }
