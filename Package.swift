@@ -73,7 +73,7 @@ let package = Package(
 
         // How the library is used.
         .executableTarget(
-            name: "valk-example", dependencies: ["ValkEngine"], path: "Examples/Visits", swiftSettings: strict),
+            name: "valk-example", dependencies: ["ValkEngine"], swiftSettings: strict),
 
         // Tests.
         .target(

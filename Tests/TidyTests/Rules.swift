@@ -45,6 +45,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
             ]
         ),
         ("valk-server", ["ValkServer"]),
+        ("valk-example", ["ValkEngine"]),
         ("valk-engine-bench", ["ValkEngine", "ValkBase", "ArgumentParser"]),
         ("valk-inspect", ["ValkData", "ValkEngine", "ValkDisk", "ValkBase", "ArgumentParser", "Foundation"]),
     ]
