@@ -24,6 +24,12 @@ struct DiscardList: Sendable {
         LogFormat.aligned(LogFormat.valueHeaderBytes &+ keyBytes &+ valueBytes, 8)
     }
 
+    /// The same for an entry whose value is in the log.
+    @inline(__always)
+    fileprivate static func recordBytes(_ entry: UnsafePointer<Entry>) -> Int {
+        recordBytes(keyBytes: entry.pointee.key.count, valueBytes: Int(entry.pointee.pointer.length))
+    }
+
     /// Takes in a version that the job drops. Nothing happens when its value is not in the log.
     @inline(__always)
     mutating func add(_ entry: UnsafePointer<Entry>) {
@@ -33,7 +39,7 @@ struct DiscardList: Sendable {
     @inline(never)
     private mutating func append(_ entry: UnsafePointer<Entry>) {
         let pointer = entry.pointee.pointer
-        let bytes = DiscardList.recordBytes(keyBytes: entry.pointee.key.count, valueBytes: Int(pointer.length))
+        let bytes = DiscardList.recordBytes(entry)
         items.append(
             Item(
                 position: LogPosition(segment: pointer.segment, offset: pointer.offset).rawValue,
@@ -75,7 +81,7 @@ struct ValueTotals: Sendable {
     @inline(never)
     private mutating func append(_ entry: UnsafePointer<Entry>) {
         let pointer = entry.pointee.pointer
-        let bytes = DiscardList.recordBytes(keyBytes: entry.pointee.key.count, valueBytes: Int(pointer.length))
+        let bytes = DiscardList.recordBytes(entry)
         totals[pointer.segment, default: (0, 0)].bytes += UInt64(bytes)
         totals[pointer.segment, default: (0, 0)].count += 1
     }
