@@ -109,6 +109,10 @@ public final class Store: Sendable {
     /// must be quick and must not call the store.
     package func addLogObserver(_ wake: @escaping @Sendable () -> Void) { log.addObserver(wake) }
 
+    /// `body` is called on a background thread when tables or segments were replaced: who holds an older view without
+    /// need may let it go. It must be quick.
+    func addViewObserver(_ body: @escaping @Sendable () -> Void) { logManager.addViewObserver(body) }
+
     /// Everything committed so far is durable when this returns. Blocking.
     package func sync() throws(StoreError) { try logManager.sync() }
 

@@ -37,8 +37,10 @@ extension BucketController {
         structure.withLock {
             if pauses > 0 { return nil }
             let isFree = { (range: KeyRange) in !self.jobs.contains { $0.range.overlaps(range) } }
-            let plan = planForSpace(isFree) ?? planner.best(logManager.root, isFree: isFree)
-            return plan.map { begin($0) }
+            let plan = planner.best(logManager.root, isFree: isFree)
+            // Space can wait for readers of a crowded root.
+            if let plan, plan.isUrgent { return begin(plan) }
+            return (planForSpace(isFree) ?? plan).map { begin($0) }
         }
     }
 
@@ -237,8 +239,12 @@ extension BucketController {
         ).pieces(plan.runs, in: plan.range)
         let ids = Set(plan.runs.map(\.id))
         func replace(_ ranges: [KeyRange], _ root: Bucket, _ fragments: [Fragment]) -> Bucket {
-            root.changing(height: plan.height, at: plan.range.lower, fanOut: fanOut, nextId: nextNumber) { bucket in
-                [place(ranges.reduce(bucket) { $0.removing($1, from: ids) }, fragments)]
+            func replaced(_ bucket: Bucket) -> Bucket { ranges.reduce(bucket) { $0.removing($1, from: ids) } }
+            return root.changing(
+                height: plan.height, at: plan.range.lower, fanOut: fanOut, nextId: nextNumber
+            ) { bucket in
+                guard plan.includesChild else { return [place(replaced(bucket), fragments)] }
+                return [replaced(bucket).changingChild(at: plan.range.lower) { place(replaced($0), fragments) }]
             }
         }
         var kept: [Fragment] = []
@@ -274,7 +280,6 @@ extension BucketController {
                 result.files, result.discards.editItems + counts.map { .counts($0.0, $0.1) }, deltas: result.deltas,
                 change)
             mergeCount += 1
-            overlap.take(runs, found: result.discards.count)
             for i in jobs.indices where jobs[i].id == plan.id {
                 jobs[i].bytesRead += result.bytesRead
                 jobs[i].bytesWritten += result.bytesWritten

@@ -51,9 +51,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let mergeBell = Bell()
     var progressBell: Bell { logManager.progressBell }
     private let cancelled = Atomic<Bool>(false)
-    /// Jobs that the space governor wants done to find hidden values.
-    let hiddenJobs = Atomic<Int>(0)
-    /// What merges found hidden. Guarded by `structure`.
+    /// What the space governor lets be hidden, and how much of what is written hides something. Guarded by `structure`.
+    var hiddenLimit = HiddenLimit()
     var overlap = OverlapEstimate()
     private var threads: [PThread] = []
     private let counterLock = Lock()
@@ -195,8 +194,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             // Pointers and the checkpoint may only be durable when the log before them is.
             try logManager.sync()
             let tombstones = logManager.rangeTombstones.filter { $0.sequence <= table.lastSequence }
-            let cuts = logManager.root.pivots
-            let result = try manager.flush(table, cuts: cuts, rangeTombstones: tombstones)
+            let result = try manager.flush(table, over: logManager.root, rangeTombstones: tombstones)
             try syncTables(result)
             try structure.withLock { () throws(StoreError) in
                 var items: [EditItem] = [
@@ -211,6 +209,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 where !known.contains(tombstone.sequence) {
                     items.append(.addRangeTombstone(tombstone))
                 }
+                overlap.take(result.overlap)
                 items += result.values.editItems + result.discards.editItems
                 try install(result.files, items, flushed: table) { root, fragments in
                     if fragments.isEmpty { return root }

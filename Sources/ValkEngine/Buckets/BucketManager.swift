@@ -22,6 +22,8 @@ struct JobResult {
     var deltas = CountDeltas()
     /// Versions that were dropped and have their values in the log.
     var discards = DiscardList()
+    /// Of a flush: what filters said of its keys.
+    var overlap = OverlapSample()
     /// Of a flush: all values in the log that it met.
     var values = ValueTotals()
     var bytesRead = 0
@@ -72,13 +74,14 @@ struct BucketManager {
     // MARK: Jobs
 
     /// Writes a sealed table as one run. Keeps the newest version of each key: views keep older ones in memory.
-    /// Files end at `cuts`.
+    /// Files end where children of `root` begin, whose runs are asked how much of the table is new to them.
     func flush(
-        _ table: MemoryTable, cuts: [[UInt8]], rangeTombstones: [RangeTombstone]
+        _ table: MemoryTable, over root: Bucket, rangeTombstones: [RangeTombstone]
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.entriesRead = table.sorted.entryCount
-        var output = RunOutput(self, cuts: cuts, warms: true)
+        var output = RunOutput(self, cuts: root.pivots, warms: true)
+        var putsUntilSample = OverlapSample.interval
         let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
         do {
             cursor.seekToFirst()
@@ -92,6 +95,11 @@ struct BucketManager {
                     var entry = position.pointee
                     entry.setPriorUnknown(isOpen)
                     try output.add(entry)
+                    if entry.kind == .put { putsUntilSample &-= 1 }
+                    if putsUntilSample == 0 {
+                        putsUntilSample = OverlapSample.interval
+                        result.overlap.ask(entry.key, RunPath(.passUnretained(root)))
+                    }
                 }
                 cursor.countValues(newestIsDropped: isHidden, &result)
                 cursor.next()

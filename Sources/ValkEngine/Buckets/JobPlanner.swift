@@ -25,9 +25,14 @@ struct JobPlan {
     var runs: [Run] = []
     /// Nothing older than the runs lies in the range.
     var isBottom = false
+    /// The runs are those of a slot and of the leaf below it, where what is made of them belongs.
+    var includesChild = false
     /// Of a split: 0.5, or 0.9 where keys come in order.
     var splitKey: [UInt8] = []
     var score = 0.0
+
+    /// Readers of everything are slow until it is done, or the tree cannot grow.
+    var isUrgent: Bool { score >= 103 }
 }
 
 struct JobPlanner {
@@ -146,6 +151,16 @@ struct JobPlanner {
         let runs = bucket.runs.compactMap { $0.clipped(to: child.range) }
         if runs.isEmpty { return nil }
         return JobPlan(kind: .push, reason: reason, range: child.range, height: bucket.height, runs: runs)
+    }
+
+    /// A leaf and what lies over it in its parent become one run of the leaf. Nil when there is nothing to do.
+    func wholeMerge(_ leaf: Bucket, _ upper: [Run], reason: StaticString) -> JobPlan? {
+        let runs = upper + leaf.runs
+        let hasDeletes = runs.contains { $0.fragments.contains { $0.file.record.tombstones > 0 } }
+        if runs.count < 2 && !hasDeletes { return nil }
+        return JobPlan(
+            kind: .merge, reason: reason, range: leaf.range, height: upper.isEmpty ? 0 : 1, runs: runs, isBottom: true,
+            includesChild: !upper.isEmpty)
     }
 
     private func offerJoins(_ bucket: Bucket, _ offer: Offer) {

@@ -104,6 +104,13 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         if index < count { tables[index]._withUnsafeGuaranteedRef { $0.prefetch(hash) } }
     }
 
+    /// Whether the filter says so; no for a table that is not loaded. A sample for estimates, no answer for readers.
+    func mayHold(_ key: ByteView, _ hash: UInt64) -> Bool {
+        let index = holder(key)
+        if index == count { return false }
+        return tables[index]._withUnsafeGuaranteedRef { $0.isLoaded && $0.mayContain(hash) }
+    }
+
     /// The table and the block of it that may hold `key`; nil when this run does not have the key.
     @inline(__always)
     func place(_ key: ByteView, _ hash: UInt64) -> (table: Unmanaged<Table>, block: Int)? {

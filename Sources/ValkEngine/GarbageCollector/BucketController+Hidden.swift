@@ -1,39 +1,75 @@
-// Values that newer versions hide: how much there is of it, where most of it is, and the job that finds it.
+// What newer versions hide, of values in the log and of the tables themselves: how much there is of it, where most of
+// it is, and the jobs that find it.
 //
-// In each leaf the largest run is taken for the bottom, and everything else that lies over it, in the leaf and in the
-// buckets above, to hide as much of it as the latest merges found; a delete hides one value of average size (blind
-// deletes are not written). An estimate: it decides when to merge, never what is dead.
+// In each leaf the largest run is taken for the bottom, and of everything that lies over it, in the leaf and in the
+// buckets above, as much is taken to hide something as the filters say of new entries (OverlapEstimate); a delete
+// hides an entry of average size and is garbage itself when it has met that. An estimate: it decides when to merge,
+// never what is dead.
 
-import Synchronization
 import ValkBase
 
-/// Separated values of a part of the tree.
-struct ValueWeight: Sendable {
-    var bytes = 0.0
-    var count = 0.0
+/// Part of a tree.
+struct TreeWeight: Sendable {
+    var entries = 0.0
     var deletes = 0.0
+    var tableBytes = 0.0
+    /// Of values in the log.
+    var valueBytes = 0.0
 
-    static func += (a: inout ValueWeight, b: ValueWeight) {
-        a.bytes += b.bytes
-        a.count += b.count
+    static func += (a: inout TreeWeight, b: TreeWeight) {
+        a.entries += b.entries
         a.deletes += b.deletes
+        a.tableBytes += b.tableBytes
+        a.valueBytes += b.valueBytes
+    }
+}
+
+/// Bytes that newer versions hide.
+struct HiddenBytes: Sendable, Equatable {
+    var values = 0
+    var tables = 0
+
+    init(values: Int, tables: Int) {
+        self.values = values
+        self.tables = tables
+    }
+
+    /// What lies over others, and what lies at the bottom. `ratio`: how much of the younger hides something.
+    init(younger: TreeWeight, bottom: TreeWeight, ratio: Double) {
+        var all = younger
+        all += bottom
+        let puts = max(1, all.entries - all.deletes)
+        // The bottom's own deletes hide nothing any more, they are only in the way.
+        let found = min(puts, ratio * (younger.entries - younger.deletes) + younger.deletes)
+        values = Int(all.valueBytes * found / puts)
+        let entryBytes = all.tableBytes / max(1, all.entries)
+        tables = Int(min(all.tableBytes, entryBytes * (found + all.deletes)))
+    }
+}
+
+/// What the space governor lets be hidden. Merges for space are planned while there is more.
+struct HiddenLimit: Sendable {
+    var values = Int.max
+    var tables = Int.max
+
+    func isExceeded(by hidden: HiddenBytes) -> Bool { hidden.values > values || hidden.tables > tables }
+
+    /// What a merge is worth that finds all of `hidden`.
+    func gain(_ hidden: HiddenBytes, whole: HiddenBytes) -> Double {
+        Double((whole.values > values ? hidden.values : 0) + (whole.tables > tables ? hidden.tables : 0))
     }
 }
 
 extension Run {
-    /// What it holds of values in the log; of files that it shares with others in proportion.
-    var values: ValueWeight {
-        var sum = ValueWeight()
+    /// Of files that it shares with others in proportion.
+    var weight: TreeWeight {
+        var sum = TreeWeight(tableBytes: Double(bytes))
         for fragment in fragments {
-            var bytes: UInt64 = 0
-            var count: UInt64 = 0
-            for share in fragment.file.record.segments {
-                bytes += share.bytes
-                count += share.count
-            }
-            sum += ValueWeight(
-                bytes: Double(fragment.share(of: bytes)), count: Double(fragment.share(of: count)),
-                deletes: Double(fragment.tombstones))
+            sum.entries += Double(fragment.entries)
+            sum.deletes += Double(fragment.tombstones)
+            var values: UInt64 = 0
+            for share in fragment.file.record.segments { values += share.bytes }
+            sum.valueBytes += Double(fragment.share(of: values))
         }
         return sum
     }
@@ -41,76 +77,90 @@ extension Run {
 
 extension Bucket {
     /// What lies over the largest runs of the leaves, and those.
-    fileprivate func weigh() -> (younger: ValueWeight, bottom: ValueWeight) {
-        var younger = ValueWeight()
-        var bottom = ValueWeight()
+    func weigh() -> (younger: TreeWeight, bottom: TreeWeight) {
+        var younger = TreeWeight()
+        var bottom = TreeWeight()
         forEach { bucket in
-            let weights = bucket.runs.map(\.values)
-            let largest = bucket.isLeaf ? weights.indices.max { weights[$0].bytes < weights[$1].bytes } : nil
-            for (i, weight) in weights.enumerated() {
-                if i == largest { bottom += weight } else { younger += weight }
-            }
-            if let largest { younger.deletes += weights[largest].deletes }
+            let (over, under) = Bucket.weigh(bucket.runs, isLeaf: bucket.isLeaf)
+            younger += over
+            bottom += under
+        }
+        return (younger, bottom)
+    }
+
+    /// The same of some runs of one bucket.
+    static func weigh(_ runs: [Run], isLeaf: Bool) -> (younger: TreeWeight, bottom: TreeWeight) {
+        var younger = TreeWeight()
+        var bottom = TreeWeight()
+        let weights = runs.map(\.weight)
+        let largest = isLeaf ? weights.indices.max { weights[$0].tableBytes < weights[$1].tableBytes } : nil
+        for (i, weight) in weights.enumerated() {
+            if i == largest { bottom += weight } else { younger += weight }
         }
         return (younger, bottom)
     }
 }
 
 extension BucketController {
-    /// An estimate of the bytes of values that newer versions hide. With `structure` held.
-    func hiddenBytes() -> Int {
+    /// With `structure` held.
+    var hiddenBytes: HiddenBytes {
         let (younger, bottom) = logManager.root.weigh()
-        let count = younger.count + bottom.count
-        let average = count == 0 ? 0 : (younger.bytes + bottom.bytes) / count
-        // Among the younger themselves there may be as many generations as there are runs.
-        return Int(min(younger.bytes + bottom.bytes, overlap.ratio * younger.bytes + younger.deletes * average))
+        return HiddenBytes(younger: younger, bottom: bottom, ratio: overlap.ratio)
     }
 
-    /// The next few jobs go where most is hidden. Without threads they are done here.
-    func findHidden() throws(StoreError) {
-        hiddenJobs.store(8, ordering: .relaxed)
+    /// Merges for space go on until no more is hidden than this. Without threads they are done here.
+    func limitHidden(_ limit: HiddenLimit) throws(StoreError) {
+        structure.withLock { hiddenLimit = limit }
         if options.usesThreads {
             mergeBell.ring()
         } else {
-            while hiddenJobs.load(ordering: .relaxed) > 0, try mergeOnce() {}
+            while structure.withLock({ hiddenLimit.isExceeded(by: hiddenBytes) }), try mergeOnce() {}
         }
-        if !options.usesThreads { hiddenJobs.store(0, ordering: .relaxed) }
     }
 
-    /// The job that meets most hidden values, while some are asked for: a push of a slot, or, where nothing is above,
-    /// the merge of a whole leaf. With `structure` held.
+    /// While too much is hidden: the merge that finds most of it for the bytes that it reads. A leaf is merged with
+    /// what lies over it in its parent; from higher up a slot goes down first. With `structure` held.
     func planForSpace(_ isFree: (KeyRange) -> Bool) -> JobPlan? {
-        guard hiddenJobs.load(ordering: .relaxed) > 0 else { return nil }
-        var best: JobPlan?
-        func offer(_ score: Double, _ range: KeyRange, _ plan: () -> JobPlan?) {
+        // Most of the time nothing is asked for.
+        if hiddenLimit.values == .max && hiddenLimit.tables == .max { return nil }
+        let whole = hiddenBytes
+        guard hiddenLimit.isExceeded(by: whole) else { return nil }
+        var leaf: JobPlan?
+        var slot: JobPlan?
+        var above = TreeWeight()
+        func offer(_ score: Double, _ best: inout JobPlan?, _ range: KeyRange, _ plan: () -> JobPlan?) {
             guard score > best?.score ?? 0, isFree(range), var plan = plan() else { return }
             plan.score = score
             best = plan
         }
-        logManager.root.forEach { bucket in
-            if bucket.isLeaf {
-                var sum = ValueWeight()
-                for run in bucket.runs { sum += run.values }
-                let largest = bucket.runs.map { $0.values.bytes }.max() ?? 0
-                let hidden = sum.bytes - largest + (sum.count == 0 ? 0 : sum.deletes * sum.bytes / sum.count)
-                if bucket.runs.count < 2 && sum.deletes == 0 { return }
-                offer(hidden, bucket.range) {
-                    JobPlan(
-                        kind: .merge, reason: "values are hidden", range: bucket.range, height: 0, runs: bucket.runs,
-                        isBottom: true)
-                }
-                return
-            }
-            for child in bucket.children {
-                guard let plan = planner.push(bucket, child, reason: "values are hidden") else { continue }
-                var sum = ValueWeight()
-                for run in plan.runs { sum += run.values }
-                // Deletes above the leaves hide as well.
-                offer(sum.bytes + sum.deletes, child.range) { plan }
+        func offerLeaf(_ child: Bucket, under parent: Bucket?) {
+            let upper = parent?.runs.compactMap { $0.clipped(to: child.range) } ?? []
+            var (younger, bottom) = Bucket.weigh(child.runs, isLeaf: true)
+            for run in upper { younger += run.weight }
+            let hidden = HiddenBytes(younger: younger, bottom: bottom, ratio: overlap.ratio)
+            let cost = younger.tableBytes + bottom.tableBytes
+            offer(hiddenLimit.gain(hidden, whole: whole) / max(1, cost), &leaf, child.range) {
+                planner.wholeMerge(child, upper, reason: "too much is hidden")
             }
         }
-        let left = hiddenJobs.wrappingSubtract(1, ordering: .relaxed).newValue
-        if best == nil || left < 0 { hiddenJobs.store(0, ordering: .relaxed) }
-        return best
+        let root = logManager.root
+        if root.isLeaf { offerLeaf(root, under: nil) }
+        root.forEach { bucket in
+            for child in bucket.children {
+                if child.isLeaf {
+                    offerLeaf(child, under: bucket)
+                    continue
+                }
+                var weight = TreeWeight()
+                for run in bucket.runs { if let part = run.clipped(to: child.range) { weight += part.weight } }
+                above += weight
+                offer(weight.tableBytes + weight.valueBytes, &slot, child.range) {
+                    planner.push(bucket, child, reason: "too much is hidden")
+                }
+            }
+        }
+        // Where most of it lies high up, it goes down first.
+        let high = HiddenBytes(younger: above, bottom: TreeWeight(), ratio: overlap.ratio)
+        return hiddenLimit.gain(high, whole: whole) * 2 > hiddenLimit.gain(whole, whole: whole) ? slot ?? leaf : leaf
     }
 }

@@ -22,14 +22,14 @@ extension GarbageCollector {
     /// One round of the loop. With `gate` held.
     func govern() throws(StoreError) -> Bool {
         lacksSpace = false
+        try controller.sampleTree()
         var candidates = measure()
         watchDisk()
         let shares = SpaceFigures.shares(figures.target)
-        let hiddenMax = Int(Double(figures.referencedBytes) * shares.hidden)
         var didWork = false
-        // Not where a great tree would be rewritten to find little.
-        if figures.hiddenBytes > hiddenMax, figures.tableBytes / 8 <= figures.hiddenBytes {
-            try controller.findHidden()
+        let limit = hiddenLimit(shares.hidden)
+        try controller.limitHidden(limit)
+        if limit.isExceeded(by: figures.hidden) {
             didWork = true
             if !options.usesThreads { candidates = measure() }
         }
@@ -48,18 +48,41 @@ extension GarbageCollector {
         return didWork
     }
 
+    /// How much may be hidden. `share`: of the values.
+    private func hiddenLimit(_ share: Double) -> HiddenLimit {
+        var limit = HiddenLimit()
+        // Not where a great tree would be rewritten to find little.
+        if figures.tableBytes / 8 <= figures.hiddenBytes {
+            limit.values = Int(Double(figures.referencedBytes) * share)
+        }
+        // The tables may take what the target leaves them beside the log, its part that is written ahead included.
+        let live = Double(figures.liveBytes + figures.liveTableBytes)
+        let left = figures.target * live - Double(figures.allocatedBytes + figures.aheadBytes)
+        let target = min(
+            figures.target, max(GarbageCollector.tableTargetMin, left / Double(max(1, figures.liveTableBytes))))
+        let tables = Double(figures.tableBytes) * (1 - 1 / target)
+        // A few small tables are not worth the trouble.
+        limit.tables = max(Int(tables), options.pushBytes / 4)
+        return limit
+    }
+
+    /// Tables are merged for less hidden bytes than this leaves only at a price that nobody wants to pay: what is
+    /// merged each time is ten times what is new.
+    private static let tableTargetMin = 1.1
+
     /// Takes the figures, and finds the segments that can give something back.
     private func measure() -> [Candidate] {
         let horizon = controller.logManager.horizon.horizon
-        let (known, hidden, tableBytes) = controller.structure.withLock {
-            (
-                controller.state.garbage.filter { isEligible($0.key) },
-                controller.hiddenBytes(),
-                controller.state.tables.values.reduce(0) { $0 + Int($1.bytes) }
-            )
+        let (known, hidden) = controller.structure.withLock {
+            figures = SpaceFigures()
+            figures.tableBytes = controller.state.tables.values.reduce(0) { $0 + Int($1.bytes) }
+            figures.overlap = controller.overlap.ratio
+            let checkpoint = controller.state.checkpoint.position.segment
+            figures.aheadBytes = log.segments.count { $0 >= checkpoint } * options.segmentBytes
+            return (controller.state.garbage.filter { isEligible($0.key) }, controller.hiddenBytes)
         }
-        figures = SpaceFigures()
-        figures.tableBytes = tableBytes
+        figures.aheadBytes += log.supply.spareCount * options.segmentBytes
+        figures.hiddenTableBytes = min(hidden.tables, figures.tableBytes)
         var candidates: [Candidate] = []
         for (segment, garbage) in known where log.files.contains(segment) {
             let allocated = size(segment)
@@ -77,7 +100,7 @@ extension GarbageCollector {
                 candidates.append(Candidate(segment: segment, allocated: allocated, left: left))
             }
         }
-        figures.hiddenBytes = min(hidden, figures.referencedBytes)
+        figures.hiddenBytes = min(hidden.values, figures.referencedBytes)
         figures.target = Double(targetThousandths.load(ordering: .relaxed)) / 1000
         return candidates
     }

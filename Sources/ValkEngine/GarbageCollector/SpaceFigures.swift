@@ -14,18 +14,28 @@ package struct SpaceFigures: Sendable, Equatable {
     package var hiddenBytes = 0
     package var allocatedBytes = 0
     package var tableBytes = 0
+    /// Of those, below a newer version. An estimate.
+    package var hiddenTableBytes = 0
+    /// What the write-ahead log takes: segments behind the checkpoint, and spare files.
+    package var aheadBytes = 0
+    /// How much of what was written lately hides something older, 0 to 1. An estimate.
+    package var overlap = 0.0
     package var segments = 0
     package var diskFreeBytes: UInt64 = 0
     package var diskTotalBytes: UInt64 = 0
     /// `space-target` as it is pursued, which a full disk makes smaller.
     package var target = 0.0
 
+    var hidden: HiddenBytes { HiddenBytes(values: hiddenBytes, tables: hiddenTableBytes) }
     package var liveBytes: Int { max(0, referencedBytes - hiddenBytes) }
     /// Known to be dead, and still on the disk.
     package var exposedBytes: Int { max(0, allocatedBytes - referencedBytes) }
-    /// Allocated over live; 1 when there is nothing.
+    package var liveTableBytes: Int { max(0, tableBytes - hiddenTableBytes) }
+    /// Allocated over live, of everything; 1 when there is nothing.
     package var amplification: Double {
-        liveBytes == 0 ? (allocatedBytes == 0 ? 1 : .infinity) : Double(allocatedBytes) / Double(liveBytes)
+        let live = liveBytes + liveTableBytes
+        let all = allocatedBytes + tableBytes + aheadBytes
+        return live == 0 ? 1 : Double(all) / Double(live)
     }
 
     /// The share of R that may stay hidden, and the exposed garbage for each byte of R that may stay, so that
@@ -33,19 +43,5 @@ package struct SpaceFigures: Sendable, Equatable {
     static func shares(_ target: Double) -> (hidden: Double, exposed: Double) {
         let hidden = (target - 1) / 3
         return (hidden, target * (1 - hidden) - 1)
-    }
-}
-
-/// How likely a value in a younger run hides one in an older: what the latest merges found.
-struct OverlapEstimate: Sendable {
-    /// Until a merge has told otherwise every write is taken for an overwrite: too many merges at first, never too few.
-    private(set) var ratio = 1.0
-
-    /// `inputs`: the runs that a merge read; `found`: how many values it found dead.
-    mutating func take(_ inputs: [Run], found: Int) {
-        let counts = inputs.map { run in run.values.count + run.values.deletes }
-        let younger = counts.reduce(0, +) - (counts.max() ?? 0)
-        guard younger >= 1 else { return }
-        ratio = 0.25 * ratio + 0.75 * min(1, Double(found) / younger)
     }
 }

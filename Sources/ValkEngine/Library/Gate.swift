@@ -46,6 +46,8 @@ final class ReaderPool: @unchecked Sendable {  // State behind `lock`.
     init(_ store: Store) {
         self.store = store
         seenGeneration = Atomic(store.generation)
+        // Where nobody calls any more the background lets go for them.
+        store.addViewObserver { [weak self] in self?.refresh() }
     }
 
     func take() -> StoreReader {

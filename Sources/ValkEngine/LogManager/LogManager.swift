@@ -48,6 +48,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private let viewGeneration = Atomic<UInt64>(1)
     let horizon = ViewHorizon()
     let pace = WritePace()
+    private let viewObservers = Guarded<[@Sendable () -> Void]>([])
     private let visibleAtomic: Atomic<UInt64>
     private let separationThreshold: Atomic<Int>
 
@@ -230,7 +231,12 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             return old
         }
         withExtendedLifetime(old) {}
+        tellViewObservers()
     }
+
+    func addViewObserver(_ body: @escaping @Sendable () -> Void) { viewObservers.withLock { $0.append(body) } }
+
+    private func tellViewObservers() { for tell in viewObservers.withLock({ $0 }) { tell() } }
 
     private func replaceView(_ new: View) {
         new.ticket = horizon.enter(viewGeneration.load(ordering: .relaxed) + 1)
@@ -384,6 +390,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         }
         // The old view may be the last holder of a table: it goes outside of the lock.
         withExtendedLifetime(old) {}
+        tellViewObservers()
         if spaceIsBack { report(.spaceIsBack) }
     }
 }

@@ -146,6 +146,8 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
         return isKept
     }
 
+    var spareCount: Int { lock.withLock { spares.count } }
+
     private func takeSpare() -> String? { lock.withLock { spares.popLast() } }
 
     private func reserveBlocks(_ file: any DiskFile, _ range: Range<Int>) throws(DiskError) {

@@ -103,7 +103,7 @@ package enum ConfigSchema {
                 help: "Size of one file of the value log."),
             ConfigDirective(
                 "space-target", .real(1.1...2.0), "1.3", unit: "ratio",
-                help: "Bytes of the log on disk that are aimed at, as a multiple of the live bytes."),
+                help: "Bytes on disk that are aimed at, of log and tables together, as a multiple of the live bytes."),
             ConfigDirective(
                 "backups-kept", .integer(0...1000), "1", unit: "backups",
                 help: "Newest backups of SAVE and BGSAVE that are kept; with 0 they make none, and only sync and flush."

@@ -42,6 +42,11 @@ extension InfoReport {
     private mutating func writeSpace() {
         let (space, work) = server.store.spaceStatistics
         out.field("space_target", String(space.target))
+        out.field("space_amplification_estimate", ProcessFacts.twoDecimals(space.amplification))
+        out.field("overwritten_share_estimate", ProcessFacts.twoDecimals(space.overlap))
+        out.field("tables_bytes", space.tableBytes)
+        out.field("tables_hidden_bytes_estimate", space.hiddenTableBytes)
+        out.field("log_ahead_bytes", space.aheadBytes)
         out.field("log_live_bytes", space.liveBytes)
         out.field("log_hidden_bytes_estimate", space.hiddenBytes)
         out.field("log_exposed_bytes", space.exposedBytes)
