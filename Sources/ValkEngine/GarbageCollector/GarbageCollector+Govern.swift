@@ -24,16 +24,14 @@ extension GarbageCollector {
         lacksSpace = false
         try controller.sampleTree()
         var candidates = measure()
-        watchDisk()
-        let shares = SpaceFigures.shares(figures.target)
         var didWork = false
-        let limit = hiddenLimit(shares.hidden)
+        let limit = hiddenLimit(figures.shares.hidden)
         try controller.limitHidden(limit)
         if limit.isExceeded(by: figures.hidden) {
             didWork = true
             if !options.usesThreads { candidates = measure() }
         }
-        let exposedMax = Int(Double(figures.referencedBytes) * shares.exposed)
+        let exposedMax = figures.exposedMax
         // Most gain for the bytes that are read and written first, whatever its age.
         candidates.sort { ($0.benefit, $1.segment) > ($1.benefit, $0.segment) }
         for candidate in candidates where figures.exposedBytes > exposedMax {
@@ -102,6 +100,7 @@ extension GarbageCollector {
         }
         figures.hiddenBytes = min(hidden.values, figures.referencedBytes)
         figures.target = Double(targetThousandths.load(ordering: .relaxed)) / 1000
+        watchDisk()
         return candidates
     }
 

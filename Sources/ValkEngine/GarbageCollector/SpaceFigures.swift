@@ -39,9 +39,23 @@ package struct SpaceFigures: Sendable, Equatable {
     }
 
     /// The share of R that may stay hidden, and the exposed garbage for each byte of R that may stay, so that
-    /// (1 + exposed) / (1 - hidden) = target.
-    static func shares(_ target: Double) -> (hidden: Double, exposed: Double) {
-        let hidden = (target - 1) / 3
+    /// (1 + exposed) / (1 - hidden) = target, for the fewest bytes written.
+    ///
+    /// Hidden values cost merges: all tables (`r` bytes for each of R) are written once while `hidden` R comes in,
+    /// r / hidden. Exposed garbage costs rewrites, about (1 + exposed) / (2 exposed) for random overwrites (the usual
+    /// model of log cleaning, roughly). The sum is least where hidden / exposed = sqrt(2 r / target).
+    var shares: (hidden: Double, exposed: Double) {
+        let tables = Double(tableBytes) / Double(max(1, referencedBytes))
+        let most = (target - 1) / 3
+        let exposed = (target - 1) / (1 + target * (2 * tables / target).squareRoot())
+        let hidden = min(most, max(most / 8, 1 - (1 + exposed) / target))
         return (hidden, target * (1 - hidden) - 1)
+    }
+
+    /// Exposed garbage that may stay now: what hidden values leave of the target, since a merge that finds them makes
+    /// them exposed. However much is hidden, some stays: the next merges, not rewrites, bring that back.
+    var exposedMax: Int {
+        let left = target * Double(liveBytes) - Double(referencedBytes)
+        return Int(max(left, Double(referencedBytes) * shares.exposed / 2))
     }
 }
