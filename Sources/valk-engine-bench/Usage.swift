@@ -1,57 +1,73 @@
-// What the process has cost so far.
+// What the process has cost so far, and what the device under the database was asked for.
 
 import Glibc
 import ValkBase
 
-enum Usage {
-    /// Seconds of CPU, user and system, of all threads.
-    static func cpu() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+struct Usage {
+    /// Seconds, user and system, of all threads.
+    var cpu = 0.0
+    /// Bytes that were sent towards the device and fetched from it, and bytes that were passed to write calls.
+    var written: UInt64 = 0
+    var read: UInt64 = 0
+    var passed: UInt64 = 0
+    /// Reads that the block device has done and their bytes, for whomever; 0 where it does not say.
+    var deviceReads: UInt64 = 0
+    var deviceReadBytes: UInt64 = 0
+
+    static func now(of directory: String) -> Usage {
+        var usage = Usage()
+        usage.takeProcess()
+        var facts = stat()
+        if stat(directory, &facts) == 0 {
+            let major = (facts.st_dev >> 8) & 0xFFF
+            let minor = (facts.st_dev & 0xFF) | (facts.st_dev >> 12 & 0xFFF00)
+            lines(of: "/sys/dev/block/\(major):\(minor)/stat") { words in
+                guard words.count > 2 else { return }
+                usage.deviceReads = words[0].number
+                usage.deviceReadBytes = words[2].number * 512
+            }
+        }
+        return usage
     }
 
-    /// Bytes that were sent towards the device, and bytes that were passed to write calls.
-    static func io() -> (written: UInt64, passed: UInt64) {
-        var result: (written: UInt64, passed: UInt64) = (0, 0)
-        guard let file = fopen("/proc/self/io", "r") else { return result }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 128)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            let parts = text.split(separator: " ")
-            guard parts.count == 2, let number = UInt64(parts[1]) else { continue }
-            if parts[0] == "write_bytes:" { result.written = number }
-            if parts[0] == "wchar:" { result.passed = number }
+    private mutating func takeProcess() {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        cpu = Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        var found = self
+        Usage.lines(of: "/proc/self/io") { words in
+            guard words.count == 2 else { return }
+            if words[0] == "write_bytes:" { found.written = words[1].number }
+            if words[0] == "read_bytes:" { found.read = words[1].number }
+            if words[0] == "wchar:" { found.passed = words[1].number }
         }
-        return result
+        self = found
     }
 
     /// Until the process has been idle for a second: what it put off is part of its work.
     static func waitUntilIdle() {
+        var before = Usage()
+        before.takeProcess()
         for _ in 0..<600 {
-            let before = cpu()
-            let written = io().written
             usleep(1_000_000)
-            if cpu() - before < 0.02 && io().written == written { return }
+            var after = Usage()
+            after.takeProcess()
+            if after.cpu - before.cpu < 0.02 && after.written == before.written { return }
+            before = after
         }
     }
 
-    /// Bytes that the file system holds for the files below `path`.
-    static func allocated(_ path: String) -> Int {
-        guard let directory = opendir(path) else { return 0 }
-        defer { closedir(directory) }
-        var sum = 0
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name.hasPrefix(".") { continue }
-            var facts = stat()
-            guard stat(path + "/" + name, &facts) == 0 else { continue }
-            let isDirectory = facts.st_mode & S_IFMT == S_IFDIR
-            sum += isDirectory ? allocated(path + "/" + name) : Int(facts.st_blocks) * 512
+    private static func lines(of path: String, _ body: ([Substring]) -> Void) {
+        guard let file = fopen(path, "r") else { return }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 512)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            body(text.split(separator: " "))
         }
-        return sum
     }
+}
+
+extension Substring {
+    fileprivate var number: UInt64 { UInt64(self) ?? 0 }
 }

@@ -11,6 +11,7 @@ final class Work: Sendable {
     private nonisolated(unsafe) let pool: UnsafeMutableRawBufferPointer
 
     private static let poolBytes = 4 << 20
+    static let keyBytes = 16
 
     init(_ database: Database, valueBytes: Int) {
         self.database = database
@@ -64,6 +65,17 @@ final class Work: Sendable {
                 }
                 return 1
             }
+        }
+    }
+
+    func remove(_ number: UInt64) -> UInt64 {
+        withKey(number) { key in
+            do throws(DatabaseError) {
+                try database.remove(key)
+            } catch {
+                fail(error)
+            }
+            return 1
         }
     }
 

@@ -41,11 +41,13 @@ def redis_benchmark(port, command, size, pipeline, requests, connections=50):
     return {"rate": float(rate[1]), "p50": p50, "p99": p99, "p999": p999, "max": worst}
 
 
-def load(server, mode, keys, count=None, size=1024, seed=1, generation=1, connections=50, pipeline=16):
+def load(server, mode, keys, count=None, size=1024, seed=1, generation=1, connections=50, pipeline=16, first=0,
+         seconds=0):
     """Runs the project's own load generator; fails on error replies, and on wrong or missing values."""
     arguments = [str(machine.compile_part("load")), "--port", str(server.port), "--mode", mode, "--keys", str(keys)]
     arguments += ["--count", str(count or keys), "--size", str(size), "--seed", str(seed)]
     arguments += ["--generation", str(generation), "--connections", str(connections), "--pipeline", str(pipeline)]
+    arguments += ["--first", str(first), "--seconds", str(seconds)]
     run = subprocess.run(arguments, capture_output=True, text=True, timeout=1200)
     if run.returncode:
         raise RuntimeError(f"the load generator failed: {run.stderr.strip()}")

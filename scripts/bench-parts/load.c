@@ -2,11 +2,12 @@
 // that do not compress, and reads that check what comes back.
 //
 //   bench-load --port P --mode set|get [--connections 50] [--pipeline 16] [--keys N] [--count N] [--size 1024]
-//              [--seed S] [--generation G]
+//              [--seed S] [--generation G] [--first F] [--seconds T]
 //
-//   set  writes the first `count` keys of a permutation of 0 ..< keys, chosen by the seed
+//   set  writes the first `count` keys of a permutation of F ..< F + keys, chosen by the seed
 //   get  reads them and compares each value with what `set` of the same generation wrote
 //
+// With --seconds the count does not matter: it goes round the keys, in another order each time, until the time is over.
 // Key i is "key:%012u" (16 bytes, the names redis-benchmark uses); its value follows from (i, generation) alone, so two
 // runs need share nothing. One thread, epoll. Each connection keeps one pipeline under way and sends the next one when
 // its last reply has come; the latency is that of a whole pipeline. Prints one line of JSON.
@@ -38,7 +39,7 @@ struct connection {
 
 static struct {
     int port, connections, pipeline, isGet;
-    uint64_t keys, count, size, seed, generation;
+    uint64_t keys, count, size, seed, generation, first, seconds;
 } options = {.connections = 50, .pipeline = 16, .keys = 1000000, .size = 1024, .seed = 1, .generation = 1};
 
 static uint64_t histogram[bucketCount], perSecond[secondCountMax], issued, finished, wrong, missing, errors, latencyMax;
@@ -132,11 +133,21 @@ static void send_(struct connection *c) {
     }
 }
 
+static uint64_t nextKey(void) {
+    uint64_t round = issued / options.keys, within = issued % options.keys;
+    issued++;
+    options.seed += round;
+    uint64_t key = options.first + permuted(within);
+    options.seed -= round;
+    return key;
+}
+
 static void nextPipeline(struct connection *c) {
+    if (options.seconds && now() - startedAt >= options.seconds * 1000000000u) options.count = issued;
     c->outputFilled = c->outputSent = 0;
     c->firstExpected = c->expectedCount = 0;
     while (c->expectedCount < options.pipeline && issued < options.count) {
-        uint64_t key = permuted(issued++);
+        uint64_t key = nextKey();
         c->expected[c->expectedCount++] = key;
         appendHeader(c, key);
         if (options.isGet) continue;
@@ -269,6 +280,8 @@ int main(int argc, char **argv) {
     options.size = numberOption(argc, argv, "--size", options.size);
     options.seed = numberOption(argc, argv, "--seed", options.seed);
     options.generation = numberOption(argc, argv, "--generation", options.generation);
+    options.first = numberOption(argc, argv, "--first", 0);
+    options.seconds = numberOption(argc, argv, "--seconds", 0);
     for (int i = 1; i + 1 < argc; i += 2)
         if (!strcmp(argv[i], "--mode")) options.isGet = !strcmp(argv[i + 1], "get");
     if (options.port == 0 || options.connections < 1 || options.connections > connectionCountMax ||
@@ -276,7 +289,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench-load: a port, 1 to 1024 connections, a pipeline of 1 to 1024 and keys are needed\n");
         return 2;
     }
-    if (options.count > options.keys) options.count = options.keys;
+    if (options.seconds) options.count = UINT64_MAX;
+    else if (options.count > options.keys) options.count = options.keys;
     expectedValue = malloc(options.size + 8);
     int queue = epoll_create1(0);
     static struct connection *connections[connectionCountMax];

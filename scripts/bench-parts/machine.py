@@ -116,6 +116,29 @@ def folder_bytes(folder):
     return total
 
 
+def drop_caches(folder, syncing=False):
+    """Takes the clean pages of the files below a folder out of the page cache; `syncing` makes all clean first."""
+    for base, _, names in os.walk(folder):
+        for name in names:
+            try:
+                descriptor = os.open(os.path.join(base, name), os.O_RDONLY)
+            except OSError:
+                continue
+            try:
+                if syncing:
+                    os.fdatasync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
+def check_room(folder, needed):
+    """Refuses to begin what would fill the disk."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RuntimeError(f"{folder} has {free / 2**30:.1f} GiB free, {needed / 2**30:.1f} GiB are needed")
+
+
 def facts(folder):
     cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     total = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())

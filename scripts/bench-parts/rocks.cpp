@@ -10,9 +10,12 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -26,7 +29,7 @@
 
 struct Settings {
     std::string dir, phases = "fill,hit,miss,seek,overwrite";
-    uint64_t keys = 1000000, reads = 0, seeks = 0, passes = 1;
+    uint64_t keys = 1000000, reads = 0, seeks = 0, passes = 1, interval = 60, patience = 300;  // the last two: seconds
     size_t value = 100, memory = 512ull << 20;
     unsigned threads = 1;
     bool blob = false, filter = false;
@@ -85,15 +88,48 @@ static uint64_t io(const char *name) {
     return found;
 }
 
-static uint64_t allocated(const std::string &path) {
-    uint64_t sum = 0;
-    DIR *directory = opendir(path.c_str());
+template <typename Body> static void each_file(Body body) {
+    DIR *directory = opendir(settings.dir.c_str());
     while (dirent *entry = directory ? readdir(directory) : nullptr) {
         struct stat s;
-        if (entry->d_name[0] != '.' && !stat((path + "/" + entry->d_name).c_str(), &s)) sum += s.st_blocks * 512;
+        std::string path = settings.dir + "/" + entry->d_name;
+        if (entry->d_name[0] != '.' && !stat(path.c_str(), &s)) body(path, s);
     }
     if (directory) closedir(directory);
+}
+
+static uint64_t allocated() {
+    uint64_t sum = 0;
+    each_file([&](const std::string &, const struct stat &s) { sum += s.st_blocks * 512; });
     return sum;
+}
+
+// Takes the clean pages of the files out of the page cache; with `syncing` makes all of them clean first.
+static void drop_caches(bool syncing) {
+    each_file([&](const std::string &path, const struct stat &) {
+        int fd = open(path.c_str(), O_RDONLY);
+        if (fd < 0) return;
+        if (syncing) fdatasync(fd);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+    });
+}
+
+struct Device {
+    unsigned long long reads = 0, merged = 0, sectors = 0;
+};
+
+// What the block device has done for whomever; zeros where it does not say.
+static Device device() {
+    Device result;
+    struct stat s;
+    if (stat(settings.dir.c_str(), &s)) return result;
+    char path[64];
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u/stat", major(s.st_dev), minor(s.st_dev));
+    FILE *file = fopen(path, "r");
+    if (file && fscanf(file, "%llu %llu %llu", &result.reads, &result.merged, &result.sectors) != 3) result = {};
+    if (file) fclose(file);
+    return result;
 }
 
 // Until the process has been idle for a second: what it put off is part of its work.
@@ -107,10 +143,39 @@ static void drain() {
     }
 }
 
-template <typename Work> static void phase(const char *name, uint64_t operations, bool writes, Work work) {
+enum Kind { writes, reads, cold_reads, deletes };
+
+static void tell(const char *name, double seconds, const std::string &what) {
+    fprintf(stderr, "    rocksdb %s, %.0f s: %s\n", name, seconds, what.c_str());
+}
+
+// Seconds until the files fit one and a half of what lives; -1 when they do not within settings.patience.
+static double until_settled(uint64_t live, uint64_t &peak) {
+    double begin = now(), word = begin;
+    for (;;) {
+        uint64_t bytes = allocated();
+        peak = std::max(peak, bytes);
+        if (bytes * 2 <= live * 3) return now() - begin;
+        if (now() - begin > settings.patience) return -1;
+        if (now() >= word) {
+            tell("delete", now() - begin, std::to_string(bytes >> 20) + " MiB for " + std::to_string(live >> 20) +
+                 " MiB that live");
+            word += 10;
+        }
+        usleep(500000);
+    }
+}
+
+// Runs the operations on the threads and prints what they cost, the work that they left for the background included.
+// `live`: the bytes of keys and values that are there at the end.
+template <typename Work>
+static void phase(const char *name, uint64_t operations, Kind kind, uint64_t live, Work work) {
+    if (kind == cold_reads) drop_caches(true);
+    bool changes = kind == writes || kind == deletes;
     done = 0;
+    Device device0 = device();
     double cpu0 = cpu(), begin = now();
-    uint64_t written = io("write_bytes:"), passed = io("wchar:");
+    uint64_t written = io("write_bytes:"), passed = io("wchar:"), read = io("read_bytes:"), peak = 0;
     std::atomic<uint64_t> found{0};
     std::vector<std::thread> threads;
     std::atomic<unsigned> running{settings.threads};
@@ -124,25 +189,58 @@ template <typename Work> static void phase(const char *name, uint64_t operations
             found += mine;
             running--;
         });
-    double slowest = 1e18, second = begin;
+    double slowest = 1e18, second = begin, next_drop = begin, next_word = begin + 10;
+    double next_sample = begin + settings.interval;
     uint64_t last = 0;
+    std::string samples;
+    auto sample = [&] {
+        uint64_t bytes = allocated();
+        peak = std::max(peak, bytes);
+        char text[96];
+        snprintf(text, sizeof text, "%s[%.1f,%llu,%llu]", samples.empty() ? "" : ",", now() - begin,
+                 (unsigned long long)done.load(), (unsigned long long)bytes);
+        samples += text;
+    };
     while (running > 0) {
         usleep(20000);
-        if (now() - second < 1 || running == 0) continue;
+        double time = now();
+        if (running == 0) break;
+        if (kind == cold_reads && time >= next_drop) {
+            drop_caches(false);
+            next_drop = time + 0.1;
+        }
+        if (changes && time >= next_sample) {
+            sample();
+            next_sample += settings.interval;
+        }
+        if (time - second < 1) continue;
         uint64_t count = done;
-        double time = now(), rate = (count - last) / (time - second);
-        if (rate < slowest) slowest = rate;
+        double rate = (count - last) / (time - second);
+        slowest = std::min(slowest, rate);
         last = count;
         second = time;
+        if (time >= next_word) {
+            tell(name, time - begin, std::to_string(count * 100 / operations) + " %, " +
+                 std::to_string((uint64_t)rate) + "/s");
+            next_word += 10;
+        }
     }
     for (auto &thread : threads) thread.join();
-    double seconds = now() - begin;
-    if (writes) drain();
-    printf("{\"phase\":\"%s\",\"operations\":%llu,\"seconds\":%.3f,\"slowest\":%.0f,\"cpu\":%.3f,\"found\":%llu,"
-           "\"written\":%llu,\"passed\":%llu,\"allocated\":%llu,\"drain\":%.1f}\n",
-           name, (unsigned long long)operations, seconds, slowest > 1e17 ? operations / seconds : slowest, cpu() - cpu0,
-           (unsigned long long)found.load(), (unsigned long long)(io("write_bytes:") - written),
-           (unsigned long long)(io("wchar:") - passed), (unsigned long long)allocated(settings.dir),
+    double seconds = now() - begin, settled = -1;
+    Device device1 = device();
+    read = io("read_bytes:") - read;
+    if (changes) sample();
+    if (kind == deletes) settled = until_settled(live, peak);
+    if (kind == writes) drain();
+    printf("{\"phase\":\"%s\",\"threads\":%u,\"operations\":%llu,\"seconds\":%.3f,\"slowest\":%.0f,\"cpu\":%.3f,"
+           "\"found\":%llu,\"written\":%llu,\"passed\":%llu,\"read\":%llu,\"device_reads\":%llu,"
+           "\"device_read_bytes\":%llu,\"allocated\":%llu,\"peak\":%llu,\"settled\":%.1f,\"samples\":[%s],"
+           "\"drain\":%.1f}\n",
+           name, settings.threads, (unsigned long long)operations, seconds,
+           slowest > 1e17 ? operations / seconds : slowest, cpu() - cpu0, (unsigned long long)found.load(),
+           (unsigned long long)(io("write_bytes:") - written), (unsigned long long)(io("wchar:") - passed),
+           (unsigned long long)read, device1.reads - device0.reads, (device1.sectors - device0.sectors) * 512,
+           (unsigned long long)allocated(), (unsigned long long)peak, settled, samples.c_str(),
            now() - begin - seconds);
     fflush(stdout);
 }
@@ -153,6 +251,13 @@ static uint64_t put(uint64_t number, uint64_t pass) {
     make_key(number, key);
     make_value(number, pass, value.data());
     check(db->Put(rocksdb::WriteOptions(), rocksdb::Slice(key, 16), rocksdb::Slice(value.data(), value.size())));
+    return 1;
+}
+
+static uint64_t remove_key(uint64_t number) {
+    char key[16];
+    make_key(number, key);
+    check(db->Delete(rocksdb::WriteOptions(), rocksdb::Slice(key, 16)));
     return 1;
 }
 
@@ -189,6 +294,8 @@ int main(int argc, char **argv) {
         else if (name == "--reads") settings.reads = number;
         else if (name == "--seeks") settings.seeks = number;
         else if (name == "--passes") settings.passes = number;
+        else if (name == "--interval") settings.interval = number;
+        else if (name == "--patience") settings.patience = number;
         else if (name == "--value") settings.value = number;
         else if (name == "--memory") settings.memory = number;
         else if (name == "--threads") settings.threads = number;
@@ -218,23 +325,42 @@ int main(int argc, char **argv) {
     }
     check(rocksdb::DB::Open(options, settings.dir, &db));
 
-    uint64_t keys = settings.keys;
+    uint64_t keys = settings.keys, pair = 16 + settings.value;
+    auto hit = [keys](uint64_t i) { return get(mix(i ^ 0x117) % keys); };
+    auto miss = [keys](uint64_t i) { return get(keys + mix(i) % keys); };
+    auto seek_one = [keys](uint64_t i) { return seek(mix(i ^ 0x5EE) % keys); };
+    const uint64_t other = 1ull << 32;
     std::string rest = settings.phases + ",";
     while (!rest.empty()) {
         std::string name = rest.substr(0, rest.find(','));
         rest = rest.substr(rest.find(',') + 1);
-        if (name == "fill") phase("fill", keys, true, [](uint64_t i) { return put(i, 0); });
-        if (name == "overwrite")
-            phase("overwrite", keys * settings.passes, true,
+        if (name == "fill") {
+            phase("fill", keys, writes, keys * pair, [](uint64_t i) { return put(i, 0); });
+        } else if (name == "overwrite") {
+            phase("overwrite", keys * settings.passes, writes, keys * pair,
                   [keys](uint64_t i) { return put(mix(i + 77) % keys, 1 + i / keys); });
-        if (name == "hit") {
-            phase("warm", settings.reads, false, [keys](uint64_t i) { return get(mix(i ^ 0x117) % keys); });
-            phase("hit", settings.reads, false, [keys](uint64_t i) { return get(mix(i ^ 0x117) % keys); });
+        } else if (name == "hit") {
+            phase("warm", settings.reads, reads, 0, hit);
+            phase("hit", settings.reads, reads, 0, hit);
+        } else if (name == "miss") {
+            phase("warm", settings.reads, reads, 0, miss);
+            phase("miss", settings.reads, reads, 0, miss);
+        } else if (name == "seek") {
+            phase("warm", settings.seeks, reads, 0, seek_one);
+            phase("seek", settings.seeks, reads, 0, seek_one);
+        } else if (name == "coldhit") {
+            phase("warm", std::min<uint64_t>(settings.reads, 2000), cold_reads, 0, hit);
+            phase("coldhit", settings.reads, cold_reads, 0, [=](uint64_t i) { return hit(i + other); });
+        } else if (name == "coldmiss") {
+            phase("warm", std::min<uint64_t>(settings.reads, 2000), cold_reads, 0, miss);
+            phase("coldmiss", settings.reads, cold_reads, 0, [=](uint64_t i) { return miss(i + other); });
+        } else if (name == "delete") {
+            // Nine of ten keys; the tenth stays.
+            uint64_t left = (keys + 9) / 10;
+            phase("delete", keys - left, deletes, left * pair, [](uint64_t i) { return remove_key(i + i / 9 + 1); });
+        } else {
+            return fprintf(stderr, "no phase is called %s\n", name.c_str()), 64;
         }
-        if (name == "miss")
-            phase("miss", settings.reads, false, [keys](uint64_t i) { return get(keys + mix(i) % keys); });
-        if (name == "seek")
-            phase("seek", settings.seeks, false, [keys](uint64_t i) { return seek(mix(i ^ 0x5EE) % keys); });
     }
     delete db;
     return 0;

@@ -31,11 +31,15 @@ class Server:
             return [self.settings.redis, *common, "--save", "", "--appendonly", "yes"]
         return [self.settings.valk, *common, *self.settings.valk_arguments]
 
+    def launch(self):
+        """Starts the process and does not wait for it."""
+        with open(os.path.join(self.settings.folder, f"{self.kind}.log"), "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
     def start(self, limit=120):
         """Starts the process; returns the seconds to the first PONG."""
-        with open(os.path.join(self.settings.folder, f"{self.kind}.log"), "ab") as log:
-            begun = time.monotonic()
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        begun = time.monotonic()
+        self.launch()
         while True:
             reply = self.ask(b"PING")
             if reply and reply.startswith(b"+"):
