@@ -26,10 +26,15 @@ package struct StoreStatistics: Sendable {
     package var cache = BlockCacheStatistics()
     package var background = BackgroundCounters()
     package var scrub = ScrubFigures()
+    /// Read and written by flushes, merges and the garbage collector.
+    package var backgroundBytesTaken: UInt64 = 0
     /// Jobs on the tree that run now.
     package var jobs: [JobLine] = []
-    /// What a batch of a thread that may wait waits now.
-    package var writeDelayMicroseconds = 0
+    /// The last that ended, oldest first.
+    package var endedJobs: [JobLine] = []
+    package var failingJobs: [JobFailureLine] = []
+    /// How writers are held up.
+    package var pace = WritePaceFigures()
     /// Of the file system, 0 when it cannot tell.
     package var diskFreeBytes: UInt64 = 0
     package var diskTotalBytes: UInt64 = 0
@@ -67,7 +72,9 @@ extension Store {
         result.background = controller.counters
         result.scrub = scrubber.figures
         result.jobs = controller.running
-        result.writeDelayMicroseconds = logManager.pace.delay
+        (result.endedJobs, result.failingJobs) = controller.ended
+        result.pace = logManager.pace.figures
+        result.backgroundBytesTaken = controller.budget.taken
         do throws(DiskError) {
             let space = try disk.space(options.path)
             result.diskFreeBytes = space.free

@@ -41,8 +41,7 @@ public final class Store: Sendable {
         self.logManager = logManager
         self.controller = controller
         collector = GarbageCollector(
-            controller: controller, log: logManager.log,
-            budget: IOBudget(bytesPerSecond: options.backgroundBytesPerSecond))
+            controller: controller, log: logManager.log, budget: controller.budget)
         scrubber = Scrubber(
             disk: disk, controller: controller, log: logManager.log, periodSeconds: options.scrubPeriodSeconds,
             bytesPerSecond: options.scrubBytesPerSecond
@@ -84,9 +83,21 @@ public final class Store: Sendable {
     /// acknowledges it to its client after `flushLog` of that position. The batch is left as it is. Throws before
     /// anything is applied: `.wouldBlock` (only without `mayBlock`) when the store cannot keep up or needs a new log
     /// segment, `.noSpace` (deletes go on), `.writesStopped`.
-    package func commit(_ batch: WriteBatch, mayBlock: Bool = false) throws(Interruption) -> LogPosition {
-        try logManager.commit(batch, mayBlock: mayBlock)
+    /// Where `keepsPace` is false the caller must do nothing for `writeDelay` afterwards, in its own way; otherwise a
+    /// commit that may block waits here.
+    package func commit(
+        _ batch: WriteBatch, mayBlock: Bool = false, keepsPace: Bool = true
+    ) throws(Interruption) -> LogPosition {
+        try logManager.commit(batch, mayBlock: mayBlock, keepsPace: keepsPace)
     }
+
+    /// Nanoseconds for which somebody who has just written should write nothing, so that the background keeps up; at
+    /// most a second.
+    @inline(__always)
+    package var writeDelay: UInt64 { logManager.pace.delay }
+
+    /// Somebody was held up for `writeDelay`.
+    package func countWriteDelay() { logManager.pace.countDelay() }
 
     // MARK: The log
 
@@ -123,6 +134,8 @@ public final class Store: Sendable {
         scrubber.set(periodSeconds: periodSeconds, bytesPerSecond: bytesPerSecond)
     }
     package func setValueSeparationThreshold(_ bytes: Int) { logManager.setSeparationThreshold(bytes) }
+    /// What merges and the garbage collector may read and write in a second, bytes; 0: no limit.
+    package func setBackgroundRate(_ bytesPerSecond: Int) { controller.budget.bytesPerSecond = bytesPerSecond }
     package func setSpaceTarget(_ ratio: Double) {
         collector.targetThousandths.store(Int(ratio * 1000), ordering: .relaxed)
     }

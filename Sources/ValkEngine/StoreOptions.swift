@@ -54,7 +54,7 @@ public struct StoreOptions: Sendable {
     public var scrubBytesPerSecond: Int = 8 << 20
     /// Allocated over live bytes of the log that the garbage collector works for. 1.1 to 2.0; live.
     public var spaceTarget = 1.3
-    /// What the garbage collector may read and write in a second; 0 is no limit.
+    /// What merges and the garbage collector may read and write in a second; 0 is no limit. Live.
     public var backgroundBytesPerSecond = 0
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.

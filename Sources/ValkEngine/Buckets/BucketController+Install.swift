@@ -61,7 +61,10 @@ extension BucketController {
         logManager.publish(
             root: root, flushed: flushed, deltas: deltas, removedTombstones: settled, forgottenNamespaces: forgotten)
         state.showDiscards(of: items, from: logManager.generation)
-        if options.usesThreads { logManager.pace.set(debt: root.runs.count - planner.rootRunsMax) }
+        guard options.usesThreads else { return }
+        let crowd = root.crowd
+        if flushed == nil { logManager.pace.noteDrain(runs: old.crowd - crowd) }
+        logManager.pace.set(runs: crowd)
     }
 
     /// Makes an edit durable that changes nothing that readers see, and applies it.

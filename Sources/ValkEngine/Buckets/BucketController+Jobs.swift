@@ -12,21 +12,21 @@ struct RunningJob {
     var kind: JobKind
     var reason: StaticString
     var range: KeyRange
+    var height: Int
     /// Its inputs.
     var files: Set<UInt64>
     var begin: UInt64
     var bytesRead = 0
     var bytesWritten = 0
-}
+    var entriesRead = 0
+    var entriesWritten = 0
+    var hasStoodAside = false
 
-/// A job that runs, for people.
-package struct JobLine: Sendable {
-    package var id: UInt64
-    package var kind: String
-    package var reason: String
-    package var bytesRead: Int
-    package var bytesWritten: Int
-    package var milliseconds: UInt64
+    func line(_ outcome: String) -> JobLine {
+        JobLine(
+            id: id, kind: kind.rawValue, reason: reason.description, bytesRead: bytesRead, bytesWritten: bytesWritten,
+            milliseconds: (Monotonic.nanoseconds() - begin) / 1_000_000, outcome: outcome)
+    }
 }
 
 extension BucketController {
@@ -36,12 +36,52 @@ extension BucketController {
     private func take() -> JobPlan? {
         structure.withLock {
             if pauses > 0 { return nil }
+            let now = clock()
+            readNotes.cool(now: now)
+            hints.isHot = readNotes.hasHeat ? { [readNotes] in readNotes.isHot($0) } : nil
+            hints.wallMilliseconds = logManager.log.clock.milliseconds()
             let isFree = { (range: KeyRange) in !self.jobs.contains { $0.range.overlaps(range) } }
-            let plan = planner.best(logManager.root, isFree: isFree)
-            // Space can wait for readers of a crowded root.
-            if let plan, plan.isUrgent { return begin(plan) }
-            return (planForSpace(isFree) ?? plan).map { begin($0) }
+            let isDue = { (plan: JobPlan) in !self.failures.refuses(plan, now: now) }
+            let root = logManager.root
+            let planner = planner
+            let plan = planner.best(root, isFree: isFree, isDue: isDue)
+            // Space can wait for readers of a crowded root, unless it runs out.
+            if let plan, plan.isUrgent, !budget.spaceIsUrgent { return begin(plan) }
+            if var plan = planForSpace(isFree), isDue(plan) {
+                plan.score = JobPlanner.spaceScore
+                return begin(plan)
+            }
+            if let plan, plan.score >= JobPlanner.limitScore { return begin(plan) }
+            let soft =
+                planForSkips(root) { isFree($0.range) && isDue($0) }
+                ?? (plan == nil ? planner.forExpiry(root) { isFree($0.range) && isDue($0) } : nil)
+            return (soft ?? plan).map { begin($0) }
         }
+    }
+
+    /// The first range that readers complained of and that there is something to do for; others are forgotten.
+    private func planForSkips(_ root: Bucket, _ isFree: (JobPlan) -> Bool) -> JobPlan? {
+        for range in readNotes.skipped {
+            guard let plan = planner.forSkips(root, range) else {
+                readNotes.forget(range)
+                continue
+            }
+            if isFree(plan) { return plan }
+        }
+        return nil
+    }
+
+    /// Whether a job should leave the rest of its work for later: no thread is free for another that readers and
+    /// writers wait for more. With `structure` held.
+    private func isOutranked(_ plan: JobPlan) -> Bool {
+        guard options.usesThreads, jobs.count >= options.mergeThreads else { return false }
+        let isForSpace = plan.score == JobPlanner.spaceScore
+        if plan.score >= JobPlanner.urgentScore && (!isForSpace || budget.spaceIsUrgent) { return false }
+        let now = clock()
+        let best = planner.best(
+            logManager.root, isFree: { range in !self.jobs.contains { $0.id != plan.id && $0.range.overlaps(range) } },
+            isDue: { !self.failures.refuses($0, now: now) })
+        return best.map { isForSpace ? $0.isUrgent : $0.score >= JobPlanner.urgentScore } ?? false
     }
 
     /// With `structure` held.
@@ -50,7 +90,7 @@ extension BucketController {
         plan.id = nextJobId()
         jobs.append(
             RunningJob(
-                id: plan.id, kind: plan.kind, reason: plan.reason, range: plan.range,
+                id: plan.id, kind: plan.kind, reason: plan.reason, range: plan.range, height: plan.height,
                 files: Set(plan.runs.flatMap { $0.fragments.map(\.file.id) }), begin: Monotonic.nanoseconds()))
         return plan
     }
@@ -58,17 +98,45 @@ extension BucketController {
     /// What runs now.
     var running: [JobLine] {
         structure.withLock {
-            jobs.map {
-                JobLine(
-                    id: $0.id, kind: $0.kind.rawValue, reason: $0.reason.description, bytesRead: $0.bytesRead,
-                    bytesWritten: $0.bytesWritten, milliseconds: (Monotonic.nanoseconds() - $0.begin) / 1_000_000)
-            }
+            jobs.map { $0.line("running") }
         }
     }
 
-    private func end(_ id: UInt64) {
-        structure.withLock { jobs.removeAll { $0.id == id } }
+    /// The last that ended, oldest first, and the places where jobs fail.
+    var ended: (jobs: [JobLine], failures: [JobFailureLine]) {
+        structure.withLock {
+            let now = clock()
+            let failing = failures.items.map {
+                JobFailureLine(
+                    kind: $0.kind.rawValue, error: $0.error.description, tries: $0.tries,
+                    retryMilliseconds: $0.retryAt > now ? ($0.retryAt - now) / 1_000_000 : 0)
+            }
+            return (history.lines, failing)
+        }
+    }
+
+    private func end(_ plan: JobPlan, _ error: StoreError?) {
+        var isNews = false
+        structure.withLock {
+            guard let at = jobs.firstIndex(where: { $0.id == plan.id }) else { return }
+            let job = jobs.remove(at: at)
+            history.add(job.line(error != nil ? "failed" : job.hasStoodAside ? "stepped aside" : "done"))
+            if let error {
+                if !isClosing { isNews = failures.note(plan, error, now: clock()) }
+            } else {
+                failures.succeeded(plan)
+                if plan.kind == .merge && plan.height == 0 && plan.isBottom,
+                    let leaf = logManager.root.descendant(height: 0, at: plan.range.lower)
+                {
+                    hints.noteMerge(leaf.id, read: job.entriesRead, written: job.entriesWritten)
+                }
+            }
+        }
         jobEnded.broadcast()
+        progressBell.ring()
+        guard let error, !isClosing else { return }
+        count { $0.jobsFailed += 1 }
+        if isNews { logManager.report(.mergeFailed(error)) }
     }
 
     /// Waits until no job runs, and lets none begin until `resumeJobs`.
@@ -87,8 +155,7 @@ extension BucketController {
     /// Runs one job if one is due. Blocking. Returns whether it did.
     func mergeOnce() throws(StoreError) -> Bool {
         guard let plan = take() else { return false }
-        defer { end(plan.id) }
-        try run(plan)
+        try perform(plan)
         // Others may have waited for this range, or for what has come of it.
         mergeBell.ring()
         return true
@@ -99,9 +166,16 @@ extension BucketController {
     private func runNow(_ plan: (Bucket) -> JobPlan?) throws(StoreError) -> Bool {
         let taken = structure.withLock { plan(logManager.root).map { begin($0) } }
         guard let plan = taken else { return false }
-        defer { end(plan.id) }
-        try run(plan)
+        try perform(plan)
         return true
+    }
+
+    private func perform(_ plan: JobPlan) throws(StoreError) {
+        do { try run(plan) } catch {
+            end(plan, error)
+            throw error
+        }
+        end(plan, nil)
     }
 
     /// Brings everything down to the leaves and merges each of them into one run. Blocking; for tools and tests.
@@ -194,7 +268,7 @@ extension BucketController {
         }
         guard let child else { return }
         let overlaps = runs.indices.contains { i in runs[(i + 1)...].contains { $0.overlaps(runs[i]) } }
-        let sizes = runs.map { max($0.bytes, planner.picker.smallestBytes) }
+        let sizes = runs.map { max($0.bytes, limits.picker.smallestBytes) }
         let gain = Double(sizes.reduce(0, +)) / Double(sizes.max() ?? 1)
         let isPoor = gain < 0.75 * Double(options.mergeWidth)
         let fits = child.runs.count + runs.count <= 2 * options.mergeWidth
@@ -259,7 +333,19 @@ extension BucketController {
             if runs.isEmpty { continue }
             try step(runs, plan, cuts) { root, fragments in replace([range], root, fragments) }
             if isClosing { throw StoreError(.invalid, "the store is closing") }
+            let stepsAside = structure.withLock { () -> Bool in
+                guard isOutranked(plan), let at = jobs.firstIndex(where: { $0.id == plan.id }) else { return false }
+                jobs[at].hasStoodAside = true
+                return true
+            }
+            if stepsAside { return }
         }
+    }
+
+    /// Jobs on a root that writers are slowed down for go before everything.
+    private func priority(_ plan: JobPlan) -> IOPriority {
+        let root = logManager.root
+        return plan.height == root.height && root.crowd > Double(limits.rootRunsMax) ? .urgent : .merge
     }
 
     private func step(
@@ -267,7 +353,8 @@ extension BucketController {
     ) throws(StoreError) {
         // Only what is durable may hide entries for good.
         let (tombstones, resolvedBefore) = structure.withLock { (state.rangeTombstones, resolutionCount) }
-        var result = try manager.merge(runs, cuts: cuts, isBottom: plan.isBottom, rangeTombstones: tombstones)
+        var result = try manager(priority(plan)).merge(
+            runs, cuts: cuts, isBottom: plan.isBottom, rangeTombstones: tombstones)
         try syncTables(result)
         try structure.withLock { () throws(StoreError) in
             if resolutionCount != resolvedBefore {
@@ -283,6 +370,8 @@ extension BucketController {
             for i in jobs.indices where jobs[i].id == plan.id {
                 jobs[i].bytesRead += result.bytesRead
                 jobs[i].bytesWritten += result.bytesWritten
+                jobs[i].entriesRead += result.entriesRead
+                jobs[i].entriesWritten += result.entriesWritten
             }
         }
         count {

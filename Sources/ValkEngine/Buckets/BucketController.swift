@@ -25,6 +25,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let janitor: Janitor
     let logManager: LogManager
     let segments: SegmentRegistry
+    /// Shared with the garbage collector.
+    let budget: IOBudget
 
     let flushGate = Lock()
     let structure = Lock()
@@ -34,6 +36,9 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     /// How many fragments name each file.
     var references: [UInt64: Int] = [:]
     var jobs: [RunningJob] = []
+    var history = JobHistory()
+    var failures = JobFailures()
+    var hints = JobHints()
     var pauses = 0
     /// Files of edits that failed for lack of space: the manifest may name them until the next edit has been written.
     var stranded: [String] = []
@@ -48,7 +53,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let fileIds: Atomic<UInt64>
 
     private var flushBell: Bell { logManager.sealBell }
-    let mergeBell = Bell()
+    let mergeBell: Bell
+    let readNotes: ReadNotes
+    /// Monotonic nanoseconds, by which failed jobs are tried again and heat fades.
+    var clock: @Sendable () -> UInt64 = { Monotonic.nanoseconds() }
     var progressBell: Bell { logManager.progressBell }
     private let cancelled = Atomic<Bool>(false)
     /// What the space governor lets be hidden, and how much of what is written hides something. Guarded by `structure`.
@@ -74,6 +82,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         self.manifest = manifest
         self.state = state
         self.logManager = logManager
+        let bell = Bell()
+        mergeBell = bell
+        readNotes = ReadNotes(wake: bell)
+        budget = IOBudget(bytesPerSecond: options.backgroundBytesPerSecond)
         fileIds = Atomic(state.nextFileId)
         nextRun = state.nextRunId
         for fragment in state.fragments { references[fragment.file, default: 0] += 1 }
@@ -95,13 +107,17 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         return nextJob - 1
     }
 
-    var planner: JobPlanner { JobPlanner(options: options, fanOut: fanOut) }
+    /// With `structure` held, where it plans.
+    var planner: JobPlanner { JobPlanner(options: options, fanOut: fanOut, hints: hints) }
+    /// Its sizes alone, for who does not hold `structure`.
+    var limits: JobPlanner { JobPlanner(options: options, fanOut: options.fanOut) }
     var fanOut: Int { Int(state.identity.fanOut) }
 
-    var manager: BucketManager {
-        BucketManager(disk: disk, directory: directory, options: options, cache: cache, numbers: self) { [self] in
-            cancelled.load(ordering: .relaxed)
-        }
+    func manager(_ priority: IOPriority) -> BucketManager {
+        BucketManager(
+            disk: disk, directory: directory, options: options, cache: cache, numbers: self, budget: budget,
+            priority: priority
+        ) { [self] in cancelled.load(ordering: .relaxed) }
     }
 
     // MARK: Life
@@ -153,6 +169,11 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 logManager.sealIfOld()
                 continue
             }
+            let progress = progressBell.token
+            if rootIsFull {
+                progressBell.wait(after: progress, milliseconds: 1000)
+                continue
+            }
             do {
                 try flushOldest()
             } catch {
@@ -169,15 +190,38 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             let token = mergeBell.token
             if isClosing { return }
             do {
-                if try !mergeOnce() { mergeBell.wait(after: token, milliseconds: 60_000) }
+                if try !mergeOnce() { mergeBell.wait(after: token, milliseconds: idleMilliseconds) }
             } catch {
                 if isClosing { return }
-                count { $0.jobsFailed += 1 }
-                logManager.report(.mergeFailed(error))
+                // It has been told, and its place is left alone for a while.
                 // Without a manifest no merge will ever be of use.
                 if case .stopped = logManager.writeState { return }
-                pause()
+                if error.kind == .noSpace { pause() }
             }
+        }
+    }
+
+    /// How long a thread without a job sleeps at most.
+    private var idleMilliseconds: UInt64 {
+        structure.withLock {
+            guard let retry = failures.nextRetry else { return 60_000 }
+            let now = clock()
+            return retry > now ? min(60_000, (retry - now) / 1_000_000 + 1) : 1000
+        }
+    }
+
+    /// Whether a flush should wait: readers pass as many runs in the root as they ever should, and somebody is about to
+    /// make them fewer. When nobody is (jobs fail, or wait for a backup), writers need the memory more.
+    private var rootIsFull: Bool {
+        structure.withLock {
+            let root = logManager.root
+            guard root.runsMost > planner.rootRunsEver, pauses == 0 else { return false }
+            if jobs.contains(where: { $0.height == root.height }) { return true }
+            let now = clock()
+            let best = planner.best(
+                root, isFree: { range in !self.jobs.contains { $0.range.overlaps(range) } },
+                isDue: { $0.height == root.height && !self.failures.refuses($0, now: now) })
+            return best != nil
         }
     }
 
@@ -194,7 +238,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             // Pointers and the checkpoint may only be durable when the log before them is.
             try logManager.sync()
             let tombstones = logManager.rangeTombstones.filter { $0.sequence <= table.lastSequence }
-            let result = try manager.flush(table, over: logManager.root, rangeTombstones: tombstones)
+            let result = try manager(.urgent).flush(
+                table, over: logManager.root, rangeTombstones: tombstones)
             try syncTables(result)
             try structure.withLock { () throws(StoreError) in
                 var items: [EditItem] = [
@@ -218,9 +263,17 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                     return root.taking(run, sinks: !jobs.contains { $0.range.overlaps(run.hull) })
                 }
             }
+            let took = Monotonic.nanoseconds() - begin
+            structure.withLock {
+                history.add(
+                    JobLine(
+                        id: nextJobId(), kind: JobKind.flush.rawValue, reason: "a table in memory", bytesRead: 0,
+                        bytesWritten: result.bytesWritten, milliseconds: took / 1_000_000, outcome: "done"))
+            }
+            if options.usesThreads { logManager.pace.noteFlush(logBytes: table.logBytes, nanoseconds: took) }
             counterLock.withLock {
                 counted.flushes += 1
-                counted.flushNanoseconds += Monotonic.nanoseconds() - begin
+                counted.flushNanoseconds += took
                 counted.flushBytesWritten += UInt64(result.bytesWritten)
             }
         }

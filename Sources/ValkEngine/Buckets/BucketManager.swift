@@ -64,12 +64,18 @@ struct BucketManager {
     let options: StoreOptions
     let cache: BlockCache
     let numbers: any FileNumbers
+    /// What is read and written is taken from here.
+    let budget: IOBudget
+    let priority: IOPriority
     /// Set when the store is closing: long jobs give up at the next file border.
     let isCancelled: @Sendable () -> Bool
 
     static func path(_ directory: String, _ id: UInt64) -> String {
         directory + "/tables/" + hexadecimal(id, digits: 16) + ".vsst"
     }
+
+    /// Bytes of entries after which a merge takes from the budget.
+    private static let takenBytes = 256 << 10
 
     // MARK: Jobs
 
@@ -109,6 +115,7 @@ struct BucketManager {
             output.abandon()
             throw error
         }
+        budget.take(result.bytesWritten, priority)
         return result
     }
 
@@ -131,9 +138,16 @@ struct BucketManager {
             })
         defer { merged.clear() }
         var copy = EntryCopy()
+        var moved = 0
         do {
-            try reading { () throws(Interruption) in try merged.seekToFirst() }
+            try reading(runs) { () throws(Interruption) in try merged.seekToFirst() }
             while let position = merged.position {
+                moved &+= position.pointee.key.count &+ position.pointee.value.count
+                if moved > BucketManager.takenBytes {
+                    // Read and written.
+                    budget.take(2 &* moved, priority)
+                    moved = 0
+                }
                 var chain = VersionChain()
                 var isHidden = take(position, resolved + merged.source, rangeTombstones, &chain, &result)
                 if !merged.meetsOthers {
@@ -146,13 +160,13 @@ struct BucketManager {
                     } else {
                         result.discards.add(position)
                     }
-                    try reading { () throws(Interruption) in try merged.next() }
+                    try reading(runs) { () throws(Interruption) in try merged.next() }
                     continue
                 }
                 // The newest version is copied: the cursor moves on before it is written.
                 copy.take(position)
                 let newestIsHidden = isHidden
-                try reading { () throws(Interruption) in try merged.next() }
+                try reading(runs) { () throws(Interruption) in try merged.next() }
                 while let older = merged.position, older.pointee.key == copy.entry.key {
                     isHidden = isHidden || hides(rangeTombstones, older)
                     result.discards.add(older)
@@ -161,7 +175,7 @@ struct BucketManager {
                     } else {
                         _ = take(older, resolved + merged.source, rangeTombstones, &chain, &result)
                     }
-                    try reading { () throws(Interruption) in try merged.next() }
+                    try reading(runs) { () throws(Interruption) in try merged.next() }
                 }
                 let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
                 if newestIsHidden || (copy.entry.kind == .delete && isBottom) {
@@ -204,8 +218,14 @@ struct BucketManager {
         tombstones.contains { $0.sequence > entry.pointee.sequence && $0.covers(entry.pointee.key) }
     }
 
-    private func reading(_ body: () throws(Interruption) -> Void) throws(StoreError) {
+    private func reading(_ runs: [Run], _ body: () throws(Interruption) -> Void) throws(StoreError) {
         do { try body() } catch {
+            // The table knows where.
+            for run in runs {
+                for fragment in run.fragments {
+                    if let fault = fragment.file.table.takeFault() { throw fault }
+                }
+            }
             throw StoreError(
                 error == .damaged ? .corruption : .disk, "a table could not be read during a merge (\(error))")
         }

@@ -38,19 +38,34 @@ struct JobPlan {
 struct JobPlanner {
     let options: StoreOptions
     let fanOut: Int
+    var hints = JobHints()
+
+    /// From here on readers or writers suffer; jobs with less step aside.
+    static let urgentScore = 100.0
+    /// Of jobs for the space governor, which only `isUrgent` ones go before.
+    static let spaceScore = 102.0
+    /// From here on it is about the size of the tree's parts, below about what they hold.
+    static let limitScore = 10.0
 
     var picker: MergePicker {
         MergePicker(width: options.mergeWidth, smallestBytes: min(1 << 20, options.pushBytes / 64))
     }
     /// More runs than this in the root are a debt that writers are slowed down for.
-    var rootRunsMax: Int { 3 * options.mergeWidth }
-    private var slotRunsMax: Int { options.mergeWidth }
+    var rootRunsMax: Int { options.mergeWidth + options.mergeWidth / 2 }
+    /// With so many in any slot of the root nothing is flushed any more until they are fewer.
+    var rootRunsEver: Int { 4 * options.mergeWidth }
 
-    /// The most useful job outside of the ranges that `isFree` refuses.
-    func best(_ root: Bucket, isFree: (KeyRange) -> Bool) -> JobPlan? {
+    private func slotRunsMax(_ child: Bucket) -> Int {
+        hints.isHotBelow(child) ? max(2, options.mergeWidth / 2) : options.mergeWidth
+    }
+
+    /// The most useful job outside of the ranges that `isFree` refuses, of those that `isDue` lets pass.
+    func best(
+        _ root: Bucket, isFree: (KeyRange) -> Bool, isDue: (JobPlan) -> Bool = { _ in true }
+    ) -> JobPlan? {
         var best: JobPlan?
         func offer(_ score: Double, _ range: KeyRange, _ plan: () -> JobPlan?) {
-            guard score > best?.score ?? 0, isFree(range), var plan = plan() else { return }
+            guard score > best?.score ?? 0, isFree(range), var plan = plan(), isDue(plan) else { return }
             plan.score = score
             best = plan
         }
@@ -82,7 +97,9 @@ struct JobPlanner {
         offerDeletes(leaf, offer)
         if leaf.runs.count < 2 { return }
         let isCrowded = leaf.runs.count > 2 * options.mergeWidth
-        let score = (isCrowded ? 50 : 5) + Double(leaf.runs.count) / 100
+        let isFull = leaf.runs.count > 3 * options.mergeWidth
+        let score = (isFull ? JobPlanner.urgentScore : isCrowded ? 50 : 5) + Double(leaf.runs.count) / 100
+        let picker = hints.picker(leaf, usual: picker)
         offer(score, leaf.range) {
             guard let group = picker.pick(leaf.runs.map(\.bytes)) else { return nil }
             return JobPlan(
@@ -117,13 +134,15 @@ struct JobPlanner {
                 if weight > 0 { runs += 1 }
                 bytes += weight
             }
-            let byRuns = Double(runs) / Double(slotRunsMax)
+            let byRuns = Double(runs) / Double(slotRunsMax(child))
             let bySize = Double(bytes) / Double(options.pushBytes)
             if max(byRuns, bySize) < 1 {
                 offerDeletes(bucket, child, offer)
                 continue
             }
-            let score = (isRoot ? 100 : 10) + max(byRuns, bySize)
+            // A slot below with twice of what it should have is as bad for readers as one of the root.
+            let load = max(byRuns, bySize)
+            let score = (isRoot || load >= 2 ? JobPlanner.urgentScore : JobPlanner.limitScore) + load
             offer(score, child.range) {
                 push(bucket, child, reason: byRuns >= 1 ? "the slot has many runs" : "the slot is large")
             }
@@ -179,6 +198,34 @@ struct JobPlanner {
             let range = KeyRange(lower: left.range.lower, upper: right.range.upper)
             offer(1, range) { JobPlan(kind: .join, reason: "small neighbours", range: range, height: left.height) }
         }
+    }
+}
+
+extension Bucket {
+    /// Runs that a reader has to pass in this bucket, where they are most.
+    var runsMost: Int {
+        if isLeaf { return runs.count }
+        return children.map { child in runs.count { $0.bytes(in: child.range) > 0 } }.max() ?? 0
+    }
+
+    /// Runs that a reader has to pass in this bucket, on the average of its bytes: of a leaf all, of others those of a
+    /// slot. Where one slot is crowded and the others are not, it counts for as much as it holds.
+    var crowd: Double {
+        if isLeaf { return Double(runs.count) }
+        var sum = 0.0
+        var total = 0.0
+        for child in children {
+            var count = 0
+            var bytes = 0
+            for run in runs {
+                let weight = run.bytes(in: child.range)
+                if weight > 0 { count += 1 }
+                bytes += weight
+            }
+            sum += Double(bytes) * Double(count)
+            total += Double(bytes)
+        }
+        return total == 0 ? 0 : sum / total
     }
 }
 

@@ -130,6 +130,7 @@ extension GarbageCollector {
             figures.target = 1 + (figures.target - 1) / 2
         }
         figures.target = max(1.05, figures.target)
+        budget.spaceIsUrgent = space.free < space.total / 10
         let reserve = min(space.total / 50, 1 << 30)
         if space.free < reserve {
             controller.logManager.setNearlyFull(true)

@@ -41,7 +41,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     /// Bytes that the file system holds for sealed segments, as last asked.
     var sizes: [UInt32: Int] = [:]
 
-    init(controller: BucketController, log: ValueLog, budget: IOBudget = IOBudget()) {
+    init(controller: BucketController, log: ValueLog, budget: IOBudget) {
         self.controller = controller
         self.log = log
         self.budget = budget

@@ -47,7 +47,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     private let viewGeneration = Atomic<UInt64>(1)
     let horizon = ViewHorizon()
-    let pace = WritePace()
+    let pace: WritePace
     private let viewObservers = Guarded<[@Sendable () -> Void]>([])
     private let visibleAtomic: Atomic<UInt64>
     private let separationThreshold: Atomic<Int>
@@ -65,6 +65,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         self.segments = segments
         self.view = view
         hasRangeTombstones = view.hasRangeTombstones
+        pace = WritePace(mergeWidth: options.mergeWidth)
         self.baseCounts = baseCounts
         reportEvent = report
         commitLock = log.commitLock
@@ -102,8 +103,11 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// Applies `batch` as a whole: readers see all of it or nothing. Returns where it ends in the log; the caller
     /// acknowledges it to its client after `flushLog` of that position. The batch is left as it is. Throws before
     /// anything is applied: `.wouldBlock` (only without `mayBlock`) when the store cannot keep up or needs a new log
-    /// segment, `.noSpace` (deletes go on), `.writesStopped`.
-    func commit(_ batch: WriteBatch, mayBlock: Bool) throws(Interruption) -> LogPosition {
+    /// segment, `.noSpace` (deletes go on), `.writesStopped`. `keepsPace`: one that may block also waits as long as the
+    /// pace asks for; who does not must see to `pace.delay` himself.
+    func commit(
+        _ batch: WriteBatch, mayBlock: Bool, keepsPace: Bool = true
+    ) throws(Interruption) -> LogPosition {
         let threshold = separationThreshold.load(ordering: .relaxed)
         var bytes = 0
         var onlyDeletes = true
@@ -114,7 +118,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
                 isSeparated: operation.action == .put && value >= threshold)
             if operation.action == .put { onlyDeletes = false }
         }
-        if mayBlock && !onlyDeletes { pace.wait() }
+        if mayBlock && keepsPace && !onlyDeletes { pace.wait() }
         commitLock.lock()
         do throws(Interruption) {
             try admit(bytes, onlyDeletes, mayBlock)
@@ -125,6 +129,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         // The view keeps the table, and the lock the view.
         let position = Unmanaged.passUnretained(view.active).borrow { apply(batch, threshold, bytes, to: $0) }
         commitLock.unlock()
+        if !onlyDeletes { pace.take(bytes) }
         return position
     }
 
@@ -257,6 +262,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         if heldSegment != table.endPosition.segment { next.segmentHolds.append(segments.hold(heldSegment)) }
         replaceView(
             View(active: next, sealed: [table] + view.sealed, root: view.root, rangeTombstones: view.rangeTombstones))
+        if options.usesThreads { pace.set(sealed: view.sealed.count) }
         sealBell.ring()
     }
 
@@ -384,6 +390,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
                 View(
                     active: view.active, sealed: view.sealed.filter { $0 !== flushed }, root: root,
                     rangeTombstones: view.rangeTombstones.filter { !removedTombstones.contains($0.sequence) }))
+            if options.usesThreads { pace.set(sealed: view.sealed.count) }
             let wasFull = hasNoSpace
             hasNoSpace = false
             return (old, wasFull)

@@ -79,8 +79,15 @@ package final class StoreCursor {
     package func seek(_ key: ByteView) throws(Interruption) {
         isValid = false
         mergeIsBefore = false
-        try merge.seek(key.compare(lower.view) < 0 ? lower.view : key)
+        let from = key.compare(lower.view) < 0 ? lower.view : key
+        noteWalk(from)
+        try merge.seek(from)
         try settleForward()
+    }
+
+    @inline(__always)
+    private func noteWalk(_ key: ByteView) {
+        if view.hasRuns { store.controller.readNotes.noteWalk(view.root.leafId(key)) }
     }
 
     package func seekToLast() throws(Interruption) { try seekBefore(upper.view) }
@@ -88,7 +95,9 @@ package final class StoreCursor {
     /// To the last live key before `key` (and the upper bound).
     package func seekBefore(_ key: ByteView) throws(Interruption) {
         isValid = false
-        try merge.seekBefore(key.compare(upper.view) > 0 ? upper.view : key)
+        let from = key.compare(upper.view) > 0 ? upper.view : key
+        noteWalk(from)
+        try merge.seekBefore(from)
         try settleBackward()
     }
 
@@ -124,7 +133,28 @@ package final class StoreCursor {
         return batch?.deletesRange(entry.key) != true
     }
 
+    /// Where a stretch of dead entries began, and how many there are; noted for the planner when they are too many.
+    private var skipStart = ByteBuffer()
+    private var skips = 0
+
+    @inline(__always)
+    private func countSkip() {
+        skips &+= 1
+        if skips == 1 {
+            skipStart.removeAll()
+            skipStart.append(keyBytes.view)
+        }
+    }
+
+    /// The stretch ends at `keyBytes`.
+    @inline(__always)
+    private func endSkips() {
+        if skips > ReadNotes.skipsMax { store.controller.readNotes.noteSkips(skipStart.view, keyBytes.view) }
+        skips = 0
+    }
+
     private func settleForward() throws(Interruption) {
+        defer { endSkips() }
         while merge.isValid {
             let entry = merge.entry
             if entry.key.compare(upper.view) >= 0 { return }
@@ -136,12 +166,14 @@ package final class StoreCursor {
                 isValid = true
                 return
             }
+            countSkip()
             try skip()
         }
     }
 
     private func settleBackward() throws(Interruption) {
         mergeIsBefore = true
+        defer { endSkips() }
         while merge.isValid {
             if merge.entry.key.compare(lower.view) < 0 { return }
             keyBytes.removeAll()
@@ -159,6 +191,7 @@ package final class StoreCursor {
                 isValid = true
                 return
             }
+            countSkip()
         }
     }
 }

@@ -118,6 +118,9 @@ package enum ConfigSchema {
                 "background-threads", .integer(0...64), "0", .fixed, unit: "threads",
                 help: "Threads that merge; with 0 one less than there are processors, and at least one."),
             ConfigDirective(
+                "background-rate", .memory(0...1 << 40), "0", unit: "bytes a second",
+                help: "The most that merges and the garbage collector read and write; 0 is no limit."),
+            ConfigDirective(
                 "reader-threads", .integer(1...128), "4", .fixed, unit: "threads",
                 help: "Threads that read what is not in memory."),
         ]

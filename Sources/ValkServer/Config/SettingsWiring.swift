@@ -23,6 +23,7 @@ package struct SettingsWiring {
         options.valueSeparationThreshold = config.integer("value-separation-threshold")
         options.segmentBytes = config.integer("segment-size")
         options.backgroundThreads = config.integer("background-threads")
+        options.backgroundBytesPerSecond = config.integer("background-rate")
         options.scrubPeriodSeconds = config.integer("scrub-period")
         options.scrubBytesPerSecond = config.integer("scrub-rate")
         options.spaceTarget = config.real("space-target")
@@ -78,6 +79,7 @@ package struct SettingsWiring {
         follow("slowlog-max-len") { slowLog.lengthMax = Int($0.number) }
         follow("appendfsync") { store.setSyncPolicy(SettingsWiring.policy($0)) }
         follow("value-separation-threshold") { store.setValueSeparationThreshold(Int($0.number)) }
+        follow("background-rate") { store.setBackgroundRate(Int($0.number)) }
         follow("scrub-period") { store.setScrub(periodSeconds: Int($0.number)) }
         follow("scrub-rate") { store.setScrub(bytesPerSecond: Int($0.number)) }
         config.onChange("space-target") { [config] _ throws(ConfigValueError) in

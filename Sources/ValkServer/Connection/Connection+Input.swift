@@ -16,6 +16,7 @@ import Synchronization
 import ValkBase
 import ValkCommands
 import ValkData
+import ValkEngine
 import ValkRESP
 
 extension EventLoop {
@@ -313,6 +314,21 @@ extension EventLoop {
         }
         s.pointee.flags.remove(.sleeps)
         s.pointee.phase = .sleeping
+        startTimer(connection, nanoseconds: connection.sleepNanoseconds)
+    }
+
+    /// Reads and executes nothing from the connection for so long: the store takes no more at the moment. Whoever waits
+    /// for something else already is held up by that.
+    @inline(never)
+    func keepPace(_ connection: Connection, nanoseconds: UInt64) {
+        guard connection.state.pointee.phase == .open else { return }
+        connection.state.pointee.phase = .paced
+        disarmRead(connection)
+        server.store.countWriteDelay()
+        startTimer(connection, nanoseconds: nanoseconds)
+    }
+
+    private func startTimer(_ connection: Connection, nanoseconds: UInt64) {
         if connection.sleepEvent == nil {
             connection.sleepEvent = event_new(
                 base, -1, 0,
@@ -321,17 +337,17 @@ extension EventLoop {
                     Unmanaged<Connection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.loop.wake($0) }
                 }, Unmanaged.passUnretained(connection).toOpaque())
         }
-        let microseconds = Int(connection.sleepNanoseconds / 1000)
+        let microseconds = Int(nanoseconds / 1000)
         var time = timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000)
         // libevent counts from the time at which it last woke up, which may be long ago in a long turn.
         event_base_update_cache_time(base)
         event_add(connection.sleepEvent, &time)
     }
 
-    /// A sleeping connection's time has come: the reply leaves and what came behind it is executed.
+    /// A sleeping or paced connection's time has come: the reply leaves and what came behind it is executed.
     private func wake(_ connection: Connection) {
         let s = connection.state
-        guard s.pointee.phase == .sleeping else { return }
+        guard s.pointee.phase == .sleeping || s.pointee.phase == .paced else { return }
         openTurn()
         s.pointee.lastActivity = hot.pointee.now
         touch(connection, s)

@@ -29,7 +29,8 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     private var names = ConnectionNames()
     /// MULTI's queue and WATCH's keys; made when first needed.
     var transaction: Transaction?
-    /// How long the reply is to be held back, while `sleeps` is set; and the timer, while the phase is `.sleeping`.
+    /// How long the reply is to be held back, while `sleeps` is set; and the timer, while the phase is `.sleeping` or
+    /// `.paced`.
     var sleepNanoseconds: UInt64 = 0
     var sleepEvent: OpaquePointer?
     /// Where this connection stands in its loop's table.

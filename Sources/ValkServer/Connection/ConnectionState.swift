@@ -15,6 +15,8 @@ enum ConnectionPhase: UInt8 {
     case paused
     /// Too much unread output; goes on when it has drained.
     case outputBlocked
+    /// What it wrote has its price in time (`WritePace`): until then nothing is read and executed; replies leave.
+    case paced
     /// The last reply has its time (DEBUG SLEEP): until then nothing is executed and nothing leaves.
     case sleeping
     /// Nothing more is executed; the socket closes when the output has left.

@@ -317,7 +317,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         try batch.borrow { batch throws(Interruption) in
             if batch.isEmpty { return 0 }
             return try store.borrow { store throws(Interruption) in
-                try store.commit(batch, mayBlock: mayBlock).rawValue
+                // The pace is kept by the connection, which no stripe waits for.
+                try store.commit(batch, mayBlock: mayBlock, keepsPace: false).rawValue
             }
         }
     }

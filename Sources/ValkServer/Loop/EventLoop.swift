@@ -172,6 +172,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         if s.pointee.turnPosition > 0 {
             if hold { self.hold(connection) }
             s.pointee.turnPosition = 0
+            let delay = server.store.writeDelay
+            if delay > 0 { keepPace(connection, nanoseconds: delay) }
         }
         flushOutput(connection)
     }

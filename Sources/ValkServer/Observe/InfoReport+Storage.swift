@@ -87,7 +87,11 @@ extension InfoReport {
         out.field("tree_height", figures.treeHeight)
         out.field("tree_buckets", figures.buckets)
         out.field("tree_leaves", figures.leaves)
-        out.field("write_delay_usec", figures.writeDelayMicroseconds)
+        out.field("write_debt_percent", Int(figures.pace.debt * 100))
+        out.field("write_rate_limit", figures.pace.bytesPerSecond)
+        out.field("write_delay_usec", figures.pace.delayMicroseconds)
+        out.field("write_delays", figures.pace.delays)
+        out.field("background_bytes", figures.backgroundBytesTaken)
         out.field("flushes", work.flushes)
         out.field("flush_usec", work.flushNanoseconds / 1000)
         out.field("flush_bytes_written", work.flushBytesWritten)
@@ -98,12 +102,23 @@ extension InfoReport {
         out.field("merge_entries_dropped", work.entriesDropped)
         for (kind, count) in work.jobs.sorted(by: { $0.key < $1.key }) { out.field("jobs_\(kind)", count) }
         out.field("jobs_failed", work.jobsFailed)
-        for job in figures.jobs {
+        out.field("jobs_failing", figures.failingJobs.count)
+        for (i, place) in figures.failingJobs.enumerated() {
             out.field(
-                "job_\(job.id)",
-                "kind=\(job.kind),reason=\(job.reason),bytes_read=\(job.bytesRead),"
-                    + "bytes_written=\(job.bytesWritten),msec=\(job.milliseconds)")
+                "failing_job_\(i)",
+                "kind=\(place.kind),tries=\(place.tries),retry_msec=\(place.retryMilliseconds),error=\(place.error)")
         }
+        for job in figures.jobs { out.field("job_\(job.id)", line(job)) }
+        for job in figures.endedJobs.reversed() {
+            out.field("ended_job_\(job.id)", "\(line(job)),outcome=\(job.outcome)")
+        }
+    }
+}
+
+extension InfoReport {
+    private func line(_ job: JobLine) -> String {
+        "kind=\(job.kind),reason=\(job.reason),bytes_read=\(job.bytesRead),bytes_written=\(job.bytesWritten),"
+            + "msec=\(job.milliseconds)"
     }
 }
 
