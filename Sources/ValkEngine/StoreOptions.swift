@@ -56,6 +56,11 @@ public struct StoreOptions: Sendable {
     public var spaceTarget = 1.3
     /// What merges and the garbage collector may read and write in a second; 0 is no limit. Live.
     public var backgroundBytesPerSecond = 0
+    /// Holes are made for at least so many dead bytes side by side, at most so many in a segment, and with at most so
+    /// many calls a second (0: no limit), since each call costs about a millisecond.
+    package var punchBytesMin = 64 << 10
+    package var holesPerSegmentMax = 256
+    package var punchCallsPerSecond = 1000
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false

@@ -11,7 +11,7 @@ import ValkDisk
 
 extension GarbageCollector {
     /// A segment that a rewrite would make smaller.
-    private struct Candidate {
+    struct Candidate {
         var segment: UInt32
         var allocated: Int
         /// What would be left of it.
@@ -34,6 +34,18 @@ extension GarbageCollector {
         let exposedMax = figures.exposedMax
         // Most gain for the bytes that are read and written first, whatever its age.
         candidates.sort { ($0.benefit, $1.segment) > ($1.benefit, $0.segment) }
+        var hasPunched = false
+        for candidate in candidates where figures.exposedBytes > exposedMax || owesHoles(candidate.segment) {
+            if cancelled.load(ordering: .relaxed) { break }
+            guard try punch(candidate) else { continue }
+            hasPunched = true
+            figures.allocatedBytes -= candidate.allocated - size(candidate.segment)
+        }
+        if hasPunched {
+            didWork = true
+            candidates = measure()
+            candidates.sort { ($0.benefit, $1.segment) > ($1.benefit, $0.segment) }
+        }
         for candidate in candidates where figures.exposedBytes > exposedMax {
             if cancelled.load(ordering: .relaxed) || lacksSpace { break }
             budget.take(candidate.allocated)
@@ -105,7 +117,7 @@ extension GarbageCollector {
     }
 
     /// Bytes that the file system holds for a segment; 0 when it cannot tell.
-    private func size(_ segment: UInt32) -> Int {
+    func size(_ segment: UInt32) -> Int {
         if let size = sizes[segment] { return size }
         do throws(DiskError) {
             let file = try disk.open(log.files.path(segment), .readOnly)

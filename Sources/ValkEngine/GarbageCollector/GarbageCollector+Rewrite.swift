@@ -25,9 +25,7 @@ extension GarbageCollector {
         guard let known else { return false }
         let generation = max(known.generation, tried[segment] ?? 0) + 1
         let effective = known.effectiveChunks(horizon)
-        var dead: [UInt32] = []
-        for chunk in known.chunks[..<effective] { dead += DiscardChunk.decode(chunk.list) ?? [] }
-        dead.sort()
+        let dead = known.deadOffsets(effective)
 
         let writer: SegmentWriter
         do {
@@ -60,6 +58,7 @@ extension GarbageCollector {
         controller.logManager.renewView()
         replaced.append((oldPath, controller.logManager.generation))
         sizes[segment] = nil
+        forgetHoles(segment)
         counters.withLock {
             $0.segmentsRewritten += 1
             $0.bytesMoved += UInt64(writer.fileBytes)
@@ -107,9 +106,7 @@ extension GarbageCollector {
                 if cancelled.load(ordering: .relaxed) { throw StoreError(.invalid, "the store is closing") }
             }
             // Both ends of the account must meet before anything is thrown away.
-            guard skipped + (list == nil ? 0 : dead.count - skipped) == dead.count,
-                list != nil || UInt64(seen) == known.valueCount
-            else {
+            guard skipped == dead.count, UInt64(seen) == known.valueCount else {
                 throw StoreError(
                     .corruption,
                     "\(seen) values found, \(skipped) of them dead; the manifest says \(known.valueCount) and "

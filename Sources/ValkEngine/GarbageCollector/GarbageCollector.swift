@@ -1,9 +1,10 @@
 // Gives the space of dead values back. What is dead it learns from the edits of flushes and merges alone (see
 // SegmentGarbage): it looks no key up and writes nothing into the tree, so it cannot race with those who write.
 //
-// The rungs, cheapest first: a segment that nothing refers to goes by itself (SegmentRegistry); what is left is
-// rewritten under the same number without its dead records (GarbageCollector+Rewrite). Every segment before the one
-// that holds the checkpoint is a candidate, and of the dead records those that no view shows any more.
+// The rungs, cheapest first: a segment that nothing refers to goes by itself (SegmentRegistry); holes are punched where
+// dead bytes lie side by side (GarbageCollector+Punch); what is left is rewritten under the same number without its
+// dead records (GarbageCollector+Rewrite). Every segment before the one that holds the checkpoint is a candidate, and
+// of the dead records those that no view shows any more.
 //
 // Threads: `step` may be called from any thread, one at a time (`gate`). Locks, in order: `gate`, the controller's
 // `structure`.
@@ -20,6 +21,8 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     let options: StoreOptions
     /// Shared with whoever else works in the background.
     let budget: IOBudget
+    /// Of calls that punch, a second.
+    let punchBudget: IOBudget
     let gate = Lock()
     let cancelled = Atomic<Bool>(false)
     let counters = Guarded(GarbageCounters())
@@ -32,6 +35,14 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
 
     /// Files of older generations, and the first view whose readers do not need them.
     var replaced: [(path: String, shownFrom: UInt64)] = []
+    /// Holes that were made since the start.
+    var holes: [UInt32: HolePlan] = [:]
+    /// Dead bytes when a segment was last looked at for holes.
+    var judged: [UInt32: UInt64] = [:]
+    /// Segments that do not let themselves be punched.
+    var unpunchable: Set<UInt32> = []
+    /// False: the file system has said that it cannot.
+    var mayPunch = true
     /// Segments whose rewrite found damage.
     var unreadable: Set<UInt32> = []
     var lacksSpace = false
@@ -47,6 +58,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
         self.budget = budget
         disk = controller.disk
         options = controller.options
+        punchBudget = IOBudget(bytesPerSecond: controller.options.punchCallsPerSecond)
         targetThousandths = Atomic(Int(controller.options.spaceTarget * 1000))
     }
 
@@ -57,6 +69,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     func stop() {
         cancelled.store(true, ordering: .relaxed)
         budget.cancel()
+        punchBudget.cancel()
         bell.ring()
         thread?.join()
         thread = nil
@@ -91,6 +104,13 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
         return try govern() || didWork
     }
 
+    /// The segment has another file, or none.
+    func forgetHoles(_ segment: UInt32) {
+        holes[segment] = nil
+        judged[segment] = nil
+        unpunchable.remove(segment)
+    }
+
     /// Tells the manifest of segments that are gone. With `gate` held.
     private func forgetGone() throws(StoreError) -> Bool {
         try controller.structure.withLock { () throws(StoreError) in
@@ -103,6 +123,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
                 sizes[segment] = nil
                 unreadable.remove(segment)
                 tried[segment] = nil
+                forgetHoles(segment)
             }
             return true
         }
@@ -118,6 +139,9 @@ package struct GarbageCounters: Sendable, Equatable {
     package var segmentsPunched: UInt64 = 0
     package var holes: UInt64 = 0
     package var bytesPunched: UInt64 = 0
+    package var punchesFailed: UInt64 = 0
+    /// The file system has said that it cannot.
+    package var punchingIsUnsupported = false
 }
 
 /// A value that several threads read and change.

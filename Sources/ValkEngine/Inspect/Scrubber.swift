@@ -151,8 +151,8 @@ final class Scrubber: @unchecked Sendable {  // State behind `lock` or atomic; t
 
     private func scrub(segment number: UInt32, _ pace: Pace) -> Bool {
         let generation = log.files.generation(number)
-        // Those that the garbage collector has written anew have no frames; their values are proved when they are read.
-        guard generation == 0 else { return true }
+        let known = controller.structure.withLock { controller.state.garbage[number]?.known }
+        if generation > 0 || known != nil { return scrubRecords(number, generation, known, pace) }
         var fault: StoreError?
         do throws(StoreError) {
             let reader = try SegmentReader(
@@ -179,10 +179,31 @@ final class Scrubber: @unchecked Sendable {  // State behind `lock` or atomic; t
         } catch {
             fault = error
         }
-        // A segment that has gone meanwhile may have had another life already.
-        let isStill = log.segments.contains(number) && log.files.generation(number) == generation
-        if let fault, isStill { found(fault) }
+        if let fault, isStill(number, generation, nil) { found(fault) }
         return true
+    }
+
+    /// A segment without frames: one that was rewritten, or has holes.
+    private func scrubRecords(_ number: UInt32, _ generation: UInt32, _ known: [UInt8]?, _ pace: Pace) -> Bool {
+        var goesOn = true
+        do throws(StoreError) {
+            let records = SegmentRecords(
+                disk: disk, directory: log.directory, storeId: log.storeId, segment: number, generation: generation,
+                known: known.flatMap { DiscardChunk.decode($0) }?.sorted())
+            try records.visit { (_, record) throws(StoreError) in
+                goesOn = took(record.count, pace)
+                if !goesOn { throw StoreError(.invalid, "the store is closing") }
+            }
+        } catch {
+            if goesOn && isStill(number, generation, known) { found(error) }
+        }
+        return goesOn
+    }
+
+    /// A segment that has gone meanwhile may have had another life already, and holes may have been made in it.
+    private func isStill(_ number: UInt32, _ generation: UInt32, _ known: [UInt8]?) -> Bool {
+        log.segments.contains(number) && log.files.generation(number) == generation
+            && controller.structure.withLock { controller.state.garbage[number]?.known == known }
     }
 
     private func found(_ error: StoreError) {

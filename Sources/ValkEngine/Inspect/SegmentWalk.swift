@@ -87,8 +87,16 @@ package struct SegmentWalk {
                 .invalid, "a segment's file is called like \(LogFormat.segmentName(1, generation: 0)), not \(path)")
         }
         let directory = parts.count == 1 ? "." : parts.dropLast().joined(separator: "/")
+        // The manifest beside it, if there is one, knows whether it has holes.
+        var known: [UInt32]?
+        if let store = try? StoreFolder(disk: disk, directory: parentDirectory(of: directory)),
+            store.segments.contains(where: { $0 == (segment.segment, segment.generation) })
+        {
+            known = store.known(segment.segment)
+        }
         try self.init(
-            disk: disk, directory: directory, segment: (segment.segment, segment.generation), storeId: nil)
+            disk: disk, directory: directory, segment: (segment.segment, segment.generation), storeId: nil,
+            known: known)
     }
 
     private static func header(_ disk: any Disk, _ path: String) throws(StoreError) -> SegmentHeader {

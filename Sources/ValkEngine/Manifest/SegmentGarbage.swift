@@ -89,6 +89,13 @@ struct SegmentGarbage: Sendable {
         chunks.prefix { $0.shownFrom <= horizon }.count
     }
 
+    /// Dead records of the first `count` chunks, sorted.
+    func deadOffsets(_ count: Int) -> [UInt32] {
+        var offsets: [UInt32] = []
+        for chunk in chunks[..<count] { offsets += DiscardChunk.decode(chunk.list) ?? [] }
+        return offsets.sorted()
+    }
+
     /// Joins the first `count` chunks.
     mutating func join(_ count: Int) {
         guard count > 1 else { return }

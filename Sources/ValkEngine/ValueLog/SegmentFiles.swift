@@ -62,6 +62,8 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
 
     func markPunched(_ segment: UInt32) { catalogLock.withLock { _ = punched.insert(segment) } }
 
+    func isPunched(_ segment: UInt32) -> Bool { catalogLock.withLock { punched.contains(segment) } }
+
     /// Forgets a segment and returns its generation, and whether its file may have another life. It is closed when the
     /// last reader lets go.
     func remove(_ segment: UInt32) -> (generation: UInt32, isWhole: Bool) {

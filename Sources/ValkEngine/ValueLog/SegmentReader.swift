@@ -17,7 +17,8 @@ package final class SegmentReader {
     private var window = ByteBuffer()
     private var windowStart = 0
 
-    private static let windowBytes = 1 << 20
+    /// Read at once.
+    private let windowBytes: Int
 
     package enum Found {
         /// A whole, proved frame. The view is valid until the next call.
@@ -29,10 +30,12 @@ package final class SegmentReader {
     }
 
     package init(
-        disk: any Disk, directory: String, segment: UInt32, generation: UInt32, storeId: StoreId
+        disk: any Disk, directory: String, segment: UInt32, generation: UInt32, storeId: StoreId,
+        windowBytes: Int = 1 << 20
     ) throws(StoreError) {
         path = directory + "/" + LogFormat.segmentName(segment, generation: generation)
         self.segment = segment
+        self.windowBytes = windowBytes
         salt = storeId.salt
         do {
             file = try disk.open(path, .readOnly)
@@ -66,9 +69,9 @@ package final class SegmentReader {
     package func bytes(at offset: Int, count: Int) throws(StoreError) -> ByteView? {
         guard offset >= 0, count <= size, offset <= size - count else { return nil }
         if offset < windowStart || offset + count > windowStart + window.count {
-            let wanted = min(size - offset, max(count, SegmentReader.windowBytes))
+            let wanted = min(size - offset, max(count, windowBytes))
             window.removeAll()
-            if window.capacity > 16 * SegmentReader.windowBytes { window.release() }
+            if window.capacity > 16 * windowBytes { window.release() }
             let target = UnsafeMutableRawBufferPointer(start: window.reserve(wanted), count: wanted)
             do {
                 window.advance(try file.read(into: target, at: offset))
@@ -111,7 +114,7 @@ package final class SegmentReader {
         var magic = LogFormat.frameMagic.littleEndian
         while size - at >= LogFormat.frameHeaderBytes {
             // Windows overlap by a header, so that none is cut in two.
-            let count = min(size - at, SegmentReader.windowBytes)
+            let count = min(size - at, windowBytes)
             guard let view = try bytes(at: at, count: count) else { return nil }
             let searched = count - LogFormat.frameHeaderBytes + 4
             var from = 0
@@ -126,7 +129,7 @@ package final class SegmentReader {
                 }
                 from = distance + 1
             }
-            if count < SegmentReader.windowBytes { return nil }
+            if count < windowBytes { return nil }
             at += count - LogFormat.frameHeaderBytes
         }
         return nil

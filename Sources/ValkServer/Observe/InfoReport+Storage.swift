@@ -57,6 +57,8 @@ extension InfoReport {
         out.field("gc_segments_punched", work.segmentsPunched)
         out.field("gc_holes", work.holes)
         out.field("gc_bytes_punched", work.bytesPunched)
+        out.field("gc_punches_failed", work.punchesFailed)
+        out.field("gc_punching", work.punchingIsUnsupported ? "unsupported" : "ok")
     }
 
     mutating func writeLog() {

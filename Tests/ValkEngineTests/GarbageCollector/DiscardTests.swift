@@ -9,12 +9,12 @@ import ValkTestSupport
 
 /// A store on a simulated disk, without threads, with small segments.
 struct GarbageFixture {
-    private(set) var disk: SimulatedDisk
+    private(set) var disk: any Disk
     var options: StoreOptions
     private(set) var store: Store
     var model: [String: [UInt8]] = [:]
 
-    init(_ disk: SimulatedDisk = SimulatedDisk(), _ change: (inout StoreOptions) -> Void = { _ in }) throws {
+    init(_ disk: any Disk = SimulatedDisk(), _ change: (inout StoreOptions) -> Void = { _ in }) throws {
         self.disk = disk
         options = StoreScript.options(.everySecond)
         options.tableBytes = 1 << 20
@@ -30,14 +30,25 @@ struct GarbageFixture {
 
     /// Ends as a killed process does, on a machine that lives on.
     mutating func kill() throws {
-        disk = disk.crashClone(seed: 1, policy: .keepAll)
+        guard let simulated = disk as? SimulatedDisk else { preconditionFailure("only a simulated disk can crash") }
+        disk = simulated.crashClone(seed: 1, policy: .keepAll)
         store = try Store.open(options, disk: disk)
+    }
+
+    /// The same model beside another store.
+    func other(_ store: Store, _ disk: any Disk) -> GarbageFixture {
+        var other = self
+        other.store = store
+        other.disk = disk
+        return other
     }
 
     static func key(_ name: String, _ namespace: UInt8 = 1) -> [UInt8] { [0, 0, 0, namespace, 1] + Array(name.utf8) }
 
     mutating func put(_ name: String, _ bytes: Int, fill: UInt8 = 1, namespace: UInt8 = 1) throws {
-        let value = (0..<bytes).map { UInt8(truncatingIfNeeded: $0) ^ fill }
+        let pattern = (0...255 as ClosedRange<UInt8>).map { $0 ^ fill }
+        var value: [UInt8] = []
+        while value.count < bytes { value += pattern.prefix(bytes - value.count) }
         let batch = WriteBatch()
         GarbageFixture.key(name, namespace).withView { k in
             value.withView { batch.put(k, tag: 1, value: $0, prior: .unknown) }

@@ -30,6 +30,7 @@ import ValkTestSupport
         try script.run(lives: 3, steps: 40)
         disk.onOperation = nil
         #expect(script.rewrites > 0, "seed \(seed)")
+        #expect(script.holes > 0, "seed \(seed)")
     }
 
     /// Every operation fails once, beside rewrites.

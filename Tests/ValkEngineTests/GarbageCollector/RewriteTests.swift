@@ -132,13 +132,14 @@ import ValkTestSupport
     /// No room for the new file: the rewrite is given up and nothing is lost; it is done when there is room.
     @Test func withoutRoomNothingIsLost() throws {
         var fixture = try halfDead()
-        let space = try fixture.disk.space("/store")
-        fixture.disk.capacityBytes = Int(space.total - space.free) + 4096
+        let disk = try #require(fixture.disk as? SimulatedDisk)
+        let space = try disk.space("/store")
+        disk.capacityBytes = Int(space.total - space.free) + 4096
         try fixture.store.collectGarbage()
         #expect(fixture.garbage.values.allSatisfy { $0.generation == 0 })
         #expect(fixture.store.collector.counters.withLock { $0.rewritesFailed } > 0)
         try fixture.expectAll("full")
-        fixture.disk.capacityBytes = 1 << 30
+        disk.capacityBytes = 1 << 30
         try fixture.store.collectGarbage()
         #expect(fixture.garbage.values.contains { $0.generation == 1 })
         try fixture.expectAll("room again")

@@ -74,6 +74,8 @@ final class StoreScript {
     var survivesFaults = false
     /// Most segments that one life rewrote.
     private(set) var rewrites: UInt64 = 0
+    /// Holes that all lives together made.
+    private(set) var holes: UInt64 = 0
     /// Kinds of jobs on the tree that have been done.
     private(set) var jobs: Set<String> = []
 
@@ -103,6 +105,8 @@ final class StoreScript {
         options.countsNamespaces = true
         options.usesThreads = false
         options.spaceTarget = 1.1
+        options.punchBytesMin = 8192
+        options.holesPerSegmentMax = 4
         return options
     }
 
@@ -199,7 +203,9 @@ final class StoreScript {
         case 17: try attempt { if random.oneIn(3) { try store.mergeAll() } else { try store.resolveCounts() } }
         case 18:
             store.janitor.drain()
+            let before = store.collector.counters.withLock { $0.holes }
             try attempt { try store.collectGarbage() }
+            holes += store.collector.counters.withLock { $0.holes } - before
             rewrites = max(rewrites, store.collector.counters.withLock { $0.segmentsRewritten })
         default: try commit(store, deletesRange: true)
         }
