@@ -1,9 +1,10 @@
-// The space governor: a closed loop, once a second. It compares what the log takes with what of it is live, and works
-// the ladder until the target holds: merges where too much is hidden, rewrites where too much is exposed.
+// The space governor: a closed loop, once a second. It compares what log and tables take with what of it is live, and
+// works the ladder until the target holds: merges where too much is hidden; where too much is exposed holes, and then
+// rewrites.
 //
-// As the disk fills it asks for more: below 20 % free for half of the garbage, below 10 % for a quarter. When next to
-// nothing is left (a fiftieth of the disk, at most 1 GiB) only reads and deletes are served, so that there is room to
-// give space back in; that ends by itself when twice as much is free.
+// As the disk fills it asks for more: below 20 % free for half of the garbage, below 10 % for a quarter; below 5 %
+// writers are slowed down (`writeRate`). When next to nothing is left (`reserve`) only reads and deletes are served, so
+// that there is room to give space back in; that ends by itself when twice as much is free.
 
 import Synchronization
 import ValkBase
@@ -46,10 +47,14 @@ extension GarbageCollector {
             candidates = measure()
             candidates.sort { ($0.benefit, $1.segment) > ($1.benefit, $0.segment) }
         }
+        // The old files go a little after the new ones are there: a round takes no more than half of what is free.
+        var room = figures.diskTotalBytes == 0 ? UInt64.max : figures.diskFreeBytes / 2
         for candidate in candidates where figures.exposedBytes > exposedMax {
             if cancelled.load(ordering: .relaxed) || lacksSpace { break }
+            guard UInt64(candidate.left) <= room else { continue }
             budget.take(candidate.allocated)
             guard try rewrite(candidate.segment) else { continue }
+            room -= min(room, UInt64(candidate.left))
             didWork = true
             let now = size(candidate.segment)
             figures.allocatedBytes -= candidate.allocated - now
@@ -130,6 +135,21 @@ extension GarbageCollector {
         }
     }
 
+    /// What is kept for deletes and for giving space back: a fiftieth, but on a small disk enough for some segments of
+    /// deletes and the tables that they are flushed to.
+    static func reserve(_ total: UInt64, _ segmentBytes: Int) -> UInt64 {
+        max(min(total / 50, 1 << 30), min(total / 16, 4 * UInt64(segmentBytes)))
+    }
+
+    /// Bytes of log that may be written in a second, 0 for no limit: with less than a twentieth of the disk free, as
+    /// much as would reach the reserve in 20 s. So writers slow down evenly and never meet it at full speed, while
+    /// garbage comes back.
+    static func writeRate(free: UInt64, total: UInt64, reserve: UInt64) -> Int {
+        if free >= max(total / 20, 2 * reserve) { return 0 }
+        let left = free - min(free, reserve)
+        return max(1, Int(left / 20))
+    }
+
     private func watchDisk() {
         let space: (free: UInt64, total: UInt64)
         do throws(DiskError) { space = try disk.space(options.path) } catch { return }
@@ -143,7 +163,9 @@ extension GarbageCollector {
         }
         figures.target = max(1.05, figures.target)
         budget.spaceIsUrgent = space.free < space.total / 10
-        let reserve = min(space.total / 50, 1 << 30)
+        let reserve = GarbageCollector.reserve(space.total, options.segmentBytes)
+        controller.logManager.pace.set(
+            spaceBytesPerSecond: GarbageCollector.writeRate(free: space.free, total: space.total, reserve: reserve))
         if space.free < reserve {
             controller.logManager.setNearlyFull(true)
         } else if space.free >= 2 * reserve {

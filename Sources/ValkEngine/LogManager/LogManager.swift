@@ -319,9 +319,12 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// that frees table files. Called once a second while there is nothing to flush.
     func sealIfOld() {
         commitLock.withLock {
-            if wantsSeal && view.hasRuns { return seal() }
             let table = view.active
-            guard table.firstWriteTime != 0, table.sorted.usedBytes > 1 << 20 else { return }
+            if wantsSeal && (view.hasRuns || table.logBytes > 1 << 20) { return seal() }
+            guard table.firstWriteTime != 0 else { return }
+            // What deletes give back is only known when they are in the tree, and nothing else is written now.
+            if isNearlyFull { return seal() }
+            guard table.sorted.usedBytes > 1 << 20 || table.logBytes > 8 << 20 else { return }
             if Monotonic.nanoseconds() - table.firstWriteTime > 300_000_000_000 { seal() }
         }
     }

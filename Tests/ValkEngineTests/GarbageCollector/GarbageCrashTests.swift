@@ -33,6 +33,37 @@ import ValkTestSupport
         #expect(script.holes > 0, "seed \(seed)")
     }
 
+    /// The crashes above must notice a collector that forgets a sync.
+    @Test(arguments: ["rewritten segments", "log directory", "manifests"])
+    func forgottenSyncsAreNoticed(which: String) throws {
+        let disk = SimulatedDisk()
+        var mutation = SimulatedDisk.Mutation()
+        switch which {
+        case "rewritten segments": mutation.ignoresSync = { $0.hasSuffix(".vseg") && !$0.hasSuffix("-0.vseg") }
+        case "log directory": mutation.ignoresDirectorySync = { $0.hasSuffix("/log") }
+        default: mutation.ignoresSync = { $0.contains("/MANIFEST-") }
+        }
+        var fixture = try GarbageFixture(disk) { $0.mergeWidth = 16 }
+        for i in 0..<130 { try fixture.put("k\(i)", 3000) }
+        try fixture.store.flushTables()
+        for i in stride(from: 0, to: 130, by: 2) { try fixture.put("k\(i)", 3000, fill: 5) }
+        try fixture.store.flushTables()
+        try fixture.store.mergeAll()
+        disk.mutation = mutation
+        try fixture.store.collectGarbage()
+        // The files that were replaced go, and with them what an unsynced edit still names.
+        fixture.store.janitor.drain()
+        #expect(fixture.store.collector.counters.withLock { $0.segmentsRewritten } > 0 && disk.ignoredSyncCount > 0)
+        var failures = 0
+        for seed in 0..<40 as Range<UInt64> where failures == 0 {
+            let clone = disk.crashClone(seed: seed, policy: seed == 0 ? .dropAll : .random)
+            clone.mutation = .none
+            let report = try? StoreVerifier.verify(disk: clone, directory: "/store")
+            if report?.errorCount != 0 { failures += 1 }
+        }
+        #expect(failures > 0)
+    }
+
     /// Every operation fails once, beside rewrites.
     @Test(arguments: [DiskFault.io, .noSpace]) func everyOperationMayFail(fault: DiskFault) throws {
         let seed = TestSeed("GarbageCrashTests.everyOperationMayFail").value
