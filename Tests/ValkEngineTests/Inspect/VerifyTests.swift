@@ -25,6 +25,8 @@ struct InspectFixture {
         options.valueSeparationThreshold = 64
         options.memoryBytes = 1 << 20
         self.options = options
+        // The background would merge these few runs when it gets round to it.
+        options.usesThreads = false
         let store = try Store.open(options, disk: disk)
         for round in 0..<3 {
             for i in 0..<20 {
