@@ -46,6 +46,8 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     /// Segments whose rewrite found damage.
     var unreadable: Set<UInt32> = []
     var lacksSpace = false
+    /// Tables that were dropped whole and that the disk refuses to read: how often in a row.
+    var owedTries: [UInt64: Int] = [:]
     /// Highest generation of a segment that an edit without success may have named.
     var tried: [UInt32: UInt32] = [:]
     var figures = SpaceFigures()
