@@ -376,6 +376,7 @@ extension BucketController {
         }
         count {
             $0.mergeBytesRead += UInt64(result.bytesRead)
+            $0.stepBytesMax = max($0.stepBytesMax, result.bytesRead)
             $0.mergeBytesWritten += UInt64(result.bytesWritten)
             $0.entriesDropped += UInt64(max(0, result.entriesRead - result.entriesWritten))
         }

@@ -300,6 +300,8 @@ package struct BackgroundCounters: Sendable {
     package var mergeBytesRead: UInt64 = 0
     package var mergeBytesWritten: UInt64 = 0
     package var entriesDropped: UInt64 = 0
+    /// The most that a step of a job read before it was published.
+    package var stepBytesMax = 0
     /// Jobs on the tree that have ended, by kind.
     package var jobs: [String: UInt64] = [:]
     package var jobsFailed: UInt64 = 0

@@ -192,7 +192,8 @@ struct JobPlanner {
                     (bytes < options.leafBytes / 4 || (isOneEmpty && bytes <= options.leafBytes))
                     && max(left.runs.count, right.runs.count) <= options.mergeWidth
             } else {
-                fits = left.children.count + right.children.count <= fanOut / 2
+                // Two of one child each are always one too many, however small the fan-out.
+                fits = left.children.count + right.children.count <= max(2, fanOut / 2)
             }
             if !fits { continue }
             let range = KeyRange(lower: left.range.lower, upper: right.range.upper)
