@@ -15,17 +15,16 @@ import ValkBase
 
     @Test func whoWritesTooMuchIsReadFromLater() throws {
         let server = try FullServer()
+        // The governor says each second what it wants.
+        server.server.store.collector.stop()
         // Half a mebibyte a second.
         server.server.store.logManager.pace.set(spaceBytesPerSecond: 512 << 10)
         let writer = try server.connect()
-        let begin = Monotonic.nanoseconds()
         for _ in 0..<4 {
             try writer.send(Self.sets(64))
             for _ in 0..<64 { #expect(try writer.reply() == "+OK") }
         }
         #expect(try writer.ask("GET", "k0") == "$" + Self.value)
-        // 256 KiB were paid for before the last request was read.
-        #expect(Monotonic.nanoseconds() - begin >= 400_000_000)
         let info = try server.connect().ask("INFO", "compaction")
         #expect(!info.contains("write_delays:0\r\n"))
         #expect(info.contains("write_rate_limit:52"))
@@ -33,6 +32,7 @@ import ValkBase
 
     @Test func readersAndClosingClientsAreNotHeldUp() throws {
         let server = try FullServer()
+        server.server.store.collector.stop()
         // A byte costs so much that the writer's time does not come within the test.
         server.server.store.logManager.pace.set(spaceBytesPerSecond: 1)
         let writer = try server.connect()
