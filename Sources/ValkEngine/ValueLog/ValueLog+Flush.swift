@@ -1,8 +1,9 @@
 // Writing frames, making them durable, and telling who waits.
 //
-// `flush` writes on the calling thread where that takes microseconds. The log thread ("helper") writes where it could
-// wait: while a background sync is in the kernel, and always under `.always`, where it writes everything that gathered
-// with one call, syncs once, and so commits a whole group (while one sync runs the next group gathers).
+// `flush` writes on the calling thread where that takes microseconds, or where the caller has to wait anyway. The log
+// thread ("helper") writes where a loop could have to wait: while a background sync is in the kernel, and always under
+// `.always`, where it writes everything that gathered with one call, syncs once, and so commits a whole group (while
+// one sync runs the next group gathers).
 
 import CValk
 import Glibc
@@ -15,15 +16,16 @@ extension ValueLog {
 
     /// Sees to it that everything up to `position` (from `endBatch`) is written. True: it is acknowledged, replies may
     /// leave. False: the log thread does it, and the observers are called when `acknowledged` has moved. Never waits
-    /// for a sync unless `maySync`: then, under `.always`, the caller syncs itself, which saves two changes of thread;
-    /// callers that come meanwhile find their part done. Throws `.writesStopped` when it will never be.
+    /// for a sync unless `maySync`: then the caller writes whatever runs meanwhile and, under `.always`, syncs itself,
+    /// which saves two changes of thread; callers that come meanwhile find their part done. Throws `.writesStopped`
+    /// when it will never be.
     package func flush(upTo position: LogPosition, maySync: Bool = false) throws(Interruption) -> Bool {
         if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }
         if policy == .always && maySync {
             try writePending()
             try syncWritten()
-        } else if policy == .always || isSyncing.load(ordering: .acquiring) {
+        } else if policy == .always || (!maySync && isSyncing.load(ordering: .acquiring)) {
             counters.add(.handOvers, 1)
             handOver(position)
         } else {

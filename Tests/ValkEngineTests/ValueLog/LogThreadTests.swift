@@ -175,6 +175,25 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         try fixture.log.close()
     }
 
+    /// Whoever waits for the log anyway writes for itself while a sync runs: two changes of thread cost more.
+    @Test func whoWaitsWritesDuringASync() throws {
+        let fixture = try LogFixture(SimulatedDisk(), "/log", options: LogThreadTests.options(.no))
+        fixture.log.isSyncing.store(true, ordering: .sequentiallyConsistent)
+        let added = try fixture.add([.put("a", "1")])
+        try fixture.log.waitUntilAcknowledged(added.position)
+        #expect(fixture.log.written >= added.position)
+        #expect(fixture.log.statistics.handOvers == 0)
+        let bell = Bell()
+        fixture.log.addObserver { bell.ring() }
+        let token = bell.token
+        let later = try fixture.add([.put("b", "1")])
+        if try !fixture.log.flush(upTo: later.position) { bell.wait(after: token, milliseconds: 20_000) }
+        #expect(fixture.log.statistics.handOvers == 1)
+        #expect(fixture.log.acknowledged >= later.position)
+        fixture.log.isSyncing.store(false, ordering: .sequentiallyConsistent)
+        try fixture.log.close()
+    }
+
     /// A loop hands its frame over while a sync runs; before the log thread looks, another loop has written it.
     @Test func whatOthersWroteIsToldToo() throws {
         let fixture = try LogFixture(SimulatedDisk(), "/log", options: LogThreadTests.options(.no))
