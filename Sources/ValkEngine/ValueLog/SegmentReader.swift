@@ -11,7 +11,9 @@ package final class SegmentReader {
     package let segment: UInt32
     /// Bytes of the file when it was opened.
     package let size: Int
+    private let disk: any Disk
     private let file: any DiskFile
+    private var scan: SegmentScan?
     private let salt: UInt32
     /// Bytes `windowStart ..< windowStart + window.count` of the file.
     private var window = ByteBuffer()
@@ -36,6 +38,7 @@ package final class SegmentReader {
         path = directory + "/" + LogFormat.segmentName(segment, generation: generation)
         self.segment = segment
         self.windowBytes = windowBytes
+        self.disk = disk
         salt = storeId.salt
         do {
             file = try disk.open(path, .readOnly)
@@ -112,11 +115,17 @@ package final class SegmentReader {
     package func nextHeader(from offset: Int) throws(StoreError) -> FrameHeader? {
         var at = LogFormat.aligned(offset, 8)
         var magic = LogFormat.frameMagic.littleEndian
+        let scan: SegmentScan
+        if let known = self.scan {
+            scan = known
+        } else {
+            scan = try SegmentScan(disk: disk, path: path)
+            self.scan = scan
+        }
         while size - at >= LogFormat.frameHeaderBytes {
-            // Windows overlap by a header, so that none is cut in two.
-            let count = min(size - at, windowBytes)
-            guard let view = try bytes(at: at, count: count) else { return nil }
-            let searched = count - LogFormat.frameHeaderBytes + 4
+            guard let found = try scan.bytes(at: at, least: LogFormat.frameHeaderBytes) else { return nil }
+            let view = found[0..<min(found.count, size - at)]
+            let searched = view.count - LogFormat.frameHeaderBytes + 4
             var from = 0
             while from < searched, let hit = valk_find_bytes(view.base + from, searched - from, &magic, 4) {
                 let distance = UnsafeRawPointer(hit) - view.base
@@ -129,8 +138,8 @@ package final class SegmentReader {
                 }
                 from = distance + 1
             }
-            if count < windowBytes { return nil }
-            at += count - LogFormat.frameHeaderBytes
+            // Stretches overlap by almost a header, so that none is cut in two.
+            at += (view.count - LogFormat.frameHeaderBytes) / 8 * 8 + 8
         }
         return nil
     }
