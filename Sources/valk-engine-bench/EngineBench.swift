@@ -70,10 +70,10 @@ struct EngineBench: ParsableCommand {
                 phase.run("warm", seeks, .reads, seek)
                 phase.run("seek", seeks, .reads, seek)
             case "coldhit":
-                phase.run("warm", min(reads, 2000), .coldReads, hit)
+                phase.run("warm", reads, .coldReads, hit)
                 phase.run("coldhit", reads, .coldReads) { hit($0 &+ 1 << 32) }
             case "coldmiss":
-                phase.run("warm", min(reads, 2000), .coldReads, miss)
+                phase.run("warm", reads, .coldReads, miss)
                 phase.run("coldmiss", reads, .coldReads) { miss($0 &+ 1 << 32) }
             case "delete":
                 // Nine of ten keys; the tenth stays.

@@ -12,8 +12,9 @@ logs are on; nothing waits for a sync. Each phase is a process of its own, and t
                                                (default options and a Bloom filter)
 
 Reads and seeks are done once to warm up and measured in a second round. "cold" opens with a quarter of the data as the
-memory budget and takes the files out of the page cache ten times a second; its device reads are those of the block
-device, or with other readers about this process's share of them by bytes. "overwrite" writes random keys, as many as
+memory budget and takes the files out of the page cache ten times a second, while it warms up with as many other reads
+and while it is measured; its device reads are those of the block device, or with other readers about this process's
+share of them by bytes. "overwrite" writes random keys, as many as
 there are in each pass; "disk x" is its worst sample after the first pass. "delete" removes nine keys of ten and waits.
 
 A phase's CPU and bytes contain the background work that it left. "bytes x" is bytes written towards the device for each

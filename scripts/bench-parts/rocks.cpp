@@ -349,10 +349,10 @@ int main(int argc, char **argv) {
             phase("warm", settings.seeks, reads, 0, seek_one);
             phase("seek", settings.seeks, reads, 0, seek_one);
         } else if (name == "coldhit") {
-            phase("warm", std::min<uint64_t>(settings.reads, 2000), cold_reads, 0, hit);
+            phase("warm", settings.reads, cold_reads, 0, hit);
             phase("coldhit", settings.reads, cold_reads, 0, [=](uint64_t i) { return hit(i + other); });
         } else if (name == "coldmiss") {
-            phase("warm", std::min<uint64_t>(settings.reads, 2000), cold_reads, 0, miss);
+            phase("warm", settings.reads, cold_reads, 0, miss);
             phase("coldmiss", settings.reads, cold_reads, 0, [=](uint64_t i) { return miss(i + other); });
         } else if (name == "delete") {
             // Nine of ten keys; the tenth stays.
