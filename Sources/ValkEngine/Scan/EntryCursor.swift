@@ -23,6 +23,11 @@ package class EntryCursor {
         return position.pointee
     }
 
+    /// Writes to `pointers`, which has room for `room`, where values in the log lie that the cursor will likely show
+    /// next, walking forward, and returns how many. Tells only what is in memory, of each value once; a guess, good for
+    /// reading ahead.
+    func upcoming(_ pointers: UnsafeMutablePointer<ValuePointer>, _ room: Int) -> Int { 0 }
+
     /// To the first entry at or after `key` (its newest version).
     package func seek(_ key: ByteView) throws(Interruption) { preconditionFailure("abstract") }
     /// To the last entry before `key` (that key's oldest version).
