@@ -232,6 +232,10 @@ void valk_drop_cache(int fd, int64_t offset, int64_t length) {
     (void)posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
 }
 
+void valk_will_need(int fd, int64_t offset, int64_t length) {
+    (void)posix_fadvise(fd, offset, length, POSIX_FADV_WILLNEED);
+}
+
 int valk_eventfd(void) {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return fd < 0 ? -errno : fd;

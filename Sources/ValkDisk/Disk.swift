@@ -83,6 +83,9 @@ package protocol DiskFile: AnyObject, Sendable {
     func linkCount() throws(DiskError) -> Int
     /// Asks the system to forget its cached copy of the range; a hint.
     func dropCache(_ range: Range<Int>)
+    /// Has the device begin to read the range, so that a `read` that follows waits less; a hint. Not for loops: where
+    /// the device's queue is full it waits for a place.
+    func willNeed(_ range: Range<Int>)
     /// Idempotent. Reads and writes after it throw `.closed`.
     func close()
 }

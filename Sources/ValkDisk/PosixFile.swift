@@ -164,6 +164,14 @@ package final class PosixFile: DiskFile {
         Int(try held("size", -1) { fd in valk_link_count(fd) })
     }
 
+    package func willNeed(_ range: Range<Int>) {
+        if range.isEmpty || isDirect { return }
+        _ = try? held("read ahead", range.lowerBound) { fd in
+            valk_will_need(fd, Int64(range.lowerBound), Int64(range.count))
+            return 0
+        }
+    }
+
     package func dropCache(_ range: Range<Int>) {
         if range.isEmpty { return }
         // A hint: that the file is closed is nobody's concern here.

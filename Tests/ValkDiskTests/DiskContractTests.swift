@@ -151,6 +151,8 @@ func failure(_ body: () throws -> Void) -> DiskError.Kind? {
         try file.allocate(10..<10)
         try file.punch(10..<10)
         file.dropCache(0..<65_536)
+        file.willNeed(0..<65_536)
+        file.willNeed(10..<10)
         #expect(try file.read(1, at: 0) == [5])
     }
 

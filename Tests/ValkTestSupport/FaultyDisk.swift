@@ -13,7 +13,7 @@ import ValkDisk
 
 package enum DiskOperation: String, CaseIterable, Sendable {
     case open, exists, list, createDirectory, syncDirectory, rename, remove, link, lock, space
-    case read, tryRead, write, sync, size, truncate, allocate, punch
+    case read, tryRead, write, sync, size, truncate, allocate, punch, willNeed
 }
 
 /// How an operation goes wrong.

@@ -111,6 +111,11 @@ package final class FaultyFile: DiskFile, @unchecked Sendable {  // `overwritten
 
     package func dropCache(_ range: Range<Int>) { base.dropCache(range) }
 
+    package func willNeed(_ range: Range<Int>) {
+        // A hint cannot fail; whatever the rule says, it is not taken then.
+        if disk.fault(.willNeed, path, at: range.lowerBound) == nil { base.willNeed(range) }
+    }
+
     package func close() { base.close() }
 
     private func flip(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) {

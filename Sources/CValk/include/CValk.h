@@ -139,6 +139,8 @@ int64_t valk_allocated_bytes(int fd);
 /// Names (hard links) of an open file, or -errno.
 int64_t valk_link_count(int fd);
 void valk_drop_cache(int fd, int64_t offset, int64_t length);
+/// Has the system begin to read the range; does not wait for it.
+void valk_will_need(int fd, int64_t offset, int64_t length);
 
 // MARK: Sockets.
 /// A non-blocking, close-on-exec eventfd, or -errno.

@@ -171,5 +171,9 @@ final class RewrittenFile: DiskFile {
     func allocatedBytes() throws(DiskError) -> Int { try base.allocatedBytes() }
     func linkCount() throws(DiskError) -> Int { try base.linkCount() }
     func dropCache(_ range: Range<Int>) {}
+    func willNeed(_ range: Range<Int>) {
+        guard let at = map.physical(range.lowerBound) else { return }
+        base.willNeed(at..<at + range.count)
+    }
     func close() { base.close() }
 }

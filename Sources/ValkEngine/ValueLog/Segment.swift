@@ -216,5 +216,6 @@ final class NoFile: DiskFile {
     func allocatedBytes() throws(DiskError) -> Int { throw refusal("size") }
     func linkCount() throws(DiskError) -> Int { throw refusal("size") }
     func dropCache(_ range: Range<Int>) {}
+    func willNeed(_ range: Range<Int>) {}
     func close() {}
 }
