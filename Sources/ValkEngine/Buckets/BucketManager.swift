@@ -70,9 +70,9 @@ struct BucketManager {
     /// Set when the store is closing: long jobs give up at the next file border.
     let isCancelled: @Sendable () -> Bool
 
-    static func path(_ directory: String, _ id: UInt64) -> String {
-        directory + "/tables/" + hexadecimal(id, digits: 16) + ".vsst"
-    }
+    static func name(_ id: UInt64) -> String { hexadecimal(id, digits: 16) + ".vsst" }
+
+    static func path(_ directory: String, _ id: UInt64) -> String { directory + "/tables/" + name(id) }
 
     /// Bytes of entries after which a merge takes from the budget.
     private static let takenBytes = 256 << 10
@@ -86,7 +86,8 @@ struct BucketManager {
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.entriesRead = table.sorted.entryCount
-        var output = RunOutput(self, cuts: root.pivots, warms: true)
+        let place: RunPlace = root.isLeaf ? .leaf : .inner
+        var output = RunOutput(self, cuts: root.pivots, warms: true, place: place)
         var putsUntilSample = OverlapSample.interval
         let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
         do {
@@ -126,7 +127,8 @@ struct BucketManager {
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.bytesRead = runs.reduce(0) { $0 + $1.bytes }
-        var output = RunOutput(self, cuts: cuts, warms: false)
+        var output = RunOutput(
+            self, cuts: cuts, warms: false, place: isBottom ? .base : cuts.isEmpty ? .leaf : .inner)
         let pins = BlockPins.make(cache)
         defer { BlockPins.destroy(pins) }
         let resolved = UnsafeMutablePointer<Bool>.allocate(capacity: max(1, runs.count))

@@ -24,7 +24,12 @@ struct RunOutput: ~Copyable {
     private var entries = 0
     private var lastNamespace: UInt32 = 0
 
-    init(_ manager: BucketManager, cuts: [[UInt8]], warms: Bool) {
+    /// Of the filters of its files.
+    private let filterBits: Int
+
+    /// `place`: where the run is going to be.
+    init(_ manager: BucketManager, cuts: [[UInt8]], warms: Bool, place: RunPlace) {
+        filterBits = place.filterBits(manager.options.filterBitsPerKey)
         self.manager = manager
         cutsLeft = cuts[...]
         self.warms = warms
@@ -69,7 +74,7 @@ struct RunOutput: ~Copyable {
         fileId = manager.numbers.nextFileId()
         let next = try TableWriter(
             disk: manager.disk, path: BucketManager.path(manager.directory, fileId), fileId: fileId,
-            options: TableOptions(manager.options), cache: warms ? manager.cache : nil)
+            options: TableOptions(manager.options, filterBits: filterBits), cache: warms ? manager.cache : nil)
         writer = next
         target = .passUnretained(next)
     }
@@ -122,10 +127,32 @@ extension TableRecordItem {
     }
 }
 
+/// Where in the tree a run is, which decides how good its filters are. A look-up asks the filters of all runs on its
+/// way, and what counts is the sum of their errors: runs of inner buckets are many and have few entries, so good filters
+/// cost little there; the oldest run of a leaf has most of all entries, and only keys that are nowhere else ask it in
+/// vain.
+enum RunPlace {
+    case inner
+    /// In a leaf, with older ones below it.
+    case leaf
+    /// The oldest of a leaf.
+    case base
+
+    /// `bits`: what the options ask for; 0 is no filter anywhere.
+    func filterBits(_ bits: Int) -> Int {
+        if bits == 0 { return 0 }
+        switch self {
+        case .inner: return min(bits + 4, 32)
+        case .leaf: return bits
+        case .base: return max(bits - 2, 1)
+        }
+    }
+}
+
 extension TableOptions {
-    init(_ options: StoreOptions) {
+    init(_ options: StoreOptions, filterBits: Int) {
         self.init()
         blockBytes = options.blockBytes
-        filterBitsPerKey = options.filterBitsPerKey
+        filterBitsPerKey = filterBits
     }
 }
