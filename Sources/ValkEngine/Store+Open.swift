@@ -1,4 +1,5 @@
-// Opening a store: lock the directory, read the manifest, open the tables, replay the log, and go on in a new segment.
+// Opening a store: lock the directory, read the manifest, replay the log, and go on in a new segment. Table files are
+// opened when they are first needed: a start takes as long as manifest and log do, however many tables there are.
 //
 // Order of what is written, so that a crash at any point leaves a store that opens: directories and LOCK; for a new
 // store a manifest and CURRENT before the first segment; for an old one nothing at all until the log has been read,
@@ -33,6 +34,7 @@ extension Store {
             if options.usesThreads {
                 store.controller.start()
                 store.scrubber.start()
+                store.opener.start()
                 store.collector.start()
             }
             return store
@@ -118,6 +120,7 @@ private struct Opener {
             for (segment, known) in state.garbage where known.known != nil { log.files.markPunched(segment) }
             janitor.start { [log] segment in log.retire(segment) }
             recovery.orphansRemoved = removeOrphans(state, manifest.number)
+            recovery.missingTables = reportMissing(state)
             for segment in replay.resume.segments where !segments.isHeld(segment.number) { log.retire(segment.number) }
 
             let lastSequence = max(replay.lastSequence, state.checkpoint.sequence)
@@ -154,8 +157,8 @@ private struct Opener {
     private func openTree(
         _ state: ManifestState, _ cache: BlockCache, _ segments: SegmentRegistry, _ janitor: Janitor
     ) throws(StoreError) -> Bucket {
-        try Bucket.load(state, path: options.path) { record throws(StoreError) in
-            try TableFile.open(
+        try Bucket.load(state, path: options.path) { record in
+            TableFile.named(
                 record, disk: disk, directory: options.path, cache: cache, segments: segments, janitor: janitor)
         }
     }
@@ -207,6 +210,23 @@ private struct Opener {
             report: { [report] event in report(.log(event)) })
     }
 
+    /// Names the table files that the manifest knows and the directory does not have: their keys answer with errors,
+    /// all others are served. Returns how many. By a look at the directory; nothing is opened.
+    private func reportMissing(_ state: ManifestState) -> Int {
+        do {
+            let present = Set(try disk.list(options.path + "/tables"))
+            let missing = state.tables.keys.sorted().filter { !present.contains(BucketManager.name($0)) }
+            for id in missing {
+                let path = BucketManager.path(options.path, id)
+                report(.log(.damaged(StoreError(.corruption, "a table file is missing", path: path))))
+            }
+            return missing.count
+        } catch {
+            report(.log(.note(StoreError(error))))
+            return 0
+        }
+    }
+
     /// Removes files that no manifest names: left by jobs that a crash cut short. Returns how many.
     private func removeOrphans(_ state: ManifestState, _ manifestNumber: UInt64) -> Int {
         var removed = 0
@@ -219,11 +239,9 @@ private struct Opener {
             }
         }
         do {
-            for name in try disk.list(options.path + "/tables") {
-                let path = options.path + "/tables/" + name
-                let ids = Array(state.tables.keys) + state.owed.map(\.fileId)
-                let isNamed = ids.contains { BucketManager.path(options.path, $0) == path }
-                if !isNamed { remove(path) }
+            let named = Set((Array(state.tables.keys) + state.owed.map(\.fileId)).map { BucketManager.name($0) })
+            for name in try disk.list(options.path + "/tables") where !named.contains(name) {
+                remove(options.path + "/tables/" + name)
             }
             let generations = state.generations
             for name in try disk.list(options.path + "/log") {

@@ -20,6 +20,7 @@ public final class Store: Sendable {
     let controller: BucketController
     let collector: GarbageCollector
     let scrubber: Scrubber
+    let opener: TableOpener
     private let lockFile: any DiskLock
     package let recoveryReport: RecoveryReport
     private let isClosed = Atomic<Bool>(false)
@@ -46,6 +47,7 @@ public final class Store: Sendable {
             disk: disk, controller: controller, log: logManager.log, periodSeconds: options.scrubPeriodSeconds,
             bytesPerSecond: options.scrubBytesPerSecond
         ) { [logManager] error in logManager.report(.log(.damaged(error))) }
+        opener = TableOpener(logManager.root, cache) { [logManager] error in logManager.report(.log(.damaged(error))) }
         self.lockFile = lockFile
         recoveryReport = recovery
     }
@@ -54,8 +56,9 @@ public final class Store: Sendable {
         // Without threads there is nothing to end: the files close and the lock goes with what holds them.
         guard options.usesThreads, !isClosed.load(ordering: .acquiring) else { return }
         let (logManager, controller, janitor, lockFile) = (logManager, controller, janitor, lockFile)
-        let end: @Sendable () -> Void = { [scrubber, collector] in
+        let end: @Sendable () -> Void = { [scrubber, collector, opener] in
             logManager.end()
+            opener.stop()
             scrubber.stop()
             collector.stop()
             controller.stop()
@@ -66,7 +69,7 @@ public final class Store: Sendable {
         // An observer may let go of the store on a thread that has to end first: that one is not waited for here.
         let isOwnThread =
             collector.isOnOwnThread || controller.isOnOwnThread || log.isOnOwnThread || janitor.isOnOwnThread
-            || scrubber.isOnOwnThread
+            || scrubber.isOnOwnThread || opener.isOnOwnThread
         if isOwnThread { _ = PThread(name: "valk-end", end) } else { end() }
     }
 
@@ -166,6 +169,7 @@ public final class Store: Sendable {
     package func close() throws(StoreError) {
         if isClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
         logManager.end()
+        opener.stop()
         scrubber.stop()
         collector.stop()
         controller.stop()

@@ -30,6 +30,8 @@ package struct RecoveryReport: Sendable {
     package var tornTail: String?
     package var manifestTornBytes = 0
     package var orphansRemoved = 0
+    /// Table files that the manifest names and that are not there: what was in them answers with errors.
+    package var missingTables = 0
     package var milliseconds: Double = 0
 
     package var text: String {
@@ -38,6 +40,7 @@ package struct RecoveryReport: Sendable {
         if let tornTail { text += ", torn tail: \(tornTail)" }
         if manifestTornBytes > 0 { text += ", \(manifestTornBytes) bytes of an unfinished manifest edit ignored" }
         if orphansRemoved > 0 { text += ", \(orphansRemoved) orphan files removed" }
+        if missingTables > 0 { text += ", \(missingTables) table files missing" }
         return text + ", in \(Int(milliseconds.rounded())) ms"
     }
 }

@@ -2,23 +2,38 @@
 // of files by changing bounds, not bytes.
 //
 // Bounds that cut nothing off are empty, so that two fragments with the same keys are equal, here and in the manifest.
+//
+// How many bytes a part has, the file's index tells. The manifest keeps it, because after a start the index is not in
+// memory; where it is told by neither, the size is a guess until the file has been loaded.
 
 import ValkBase
 
 struct Fragment: Sendable {
     let file: TableFile
     let range: KeyRange
-    /// Of the blocks that the range touches.
-    let bytes: Int
+    /// 0 while nobody could tell.
+    private let known: Int
+    private let guess: Int
 
-    init(_ file: TableFile, _ range: KeyRange = .all) {
+    /// `bytes`: of the blocks that the range touches, when it is known; `guess`: what to go by until it is.
+    init(_ file: TableFile, _ range: KeyRange = .all, bytes: Int = 0, guess: Int? = nil) {
         let record = file.record
         let cutsFront = KeyRange.isBefore(record.smallest, range.lower)
         let cutsBack = !range.upper.isEmpty && !KeyRange.isBefore(record.largest, range.upper)
         self.file = file
         self.range = KeyRange(lower: cutsFront ? range.lower : [], upper: cutsBack ? range.upper : [])
-        bytes = cutsFront || cutsBack ? file.table.bytes(in: self.range, whole: record.bytes) : Int(record.bytes)
+        self.guess = guess ?? Int(record.bytes) / 2
+        known = cutsFront || cutsBack ? file.table.bytes(in: self.range) ?? bytes : Int(record.bytes)
     }
+
+    /// Of the blocks that the range touches; nil while the file has to be loaded to know.
+    var knownBytes: Int? { known > 0 ? known : file.table.bytes(in: range) }
+
+    /// As `knownBytes`, or a guess.
+    var bytes: Int { knownBytes ?? guess }
+
+    /// Whether `bytes` will not change any more.
+    var isMeasured: Bool { known > 0 }
 
     /// No key is before this one.
     var first: [UInt8] { range.lower.isEmpty ? file.record.smallest : range.lower }
@@ -38,7 +53,7 @@ struct Fragment: Sendable {
             return self
         }
         guard let both = range.intersection(bounds) else { return nil }
-        return Fragment(file, both)
+        return Fragment(file, both, guess: bytes / 2)
     }
 
     /// The part of `share` of all bytes that this fragment is, applied to a number of the whole file.
@@ -52,9 +67,9 @@ struct Fragment: Sendable {
 }
 
 extension Table {
-    /// Bytes of the blocks that `range` touches; of a table that is not loaded, a guess from `whole`.
-    func bytes(in range: KeyRange, whole: UInt64) -> Int {
-        if !isLoaded { return Int(whole / 2) }
+    /// Bytes of the blocks that `range` touches; nil when the table is not loaded.
+    func bytes(in range: KeyRange) -> Int? {
+        if !isLoaded { return nil }
         if index.count == 0 { return 0 }
         let first = range.lower.isEmpty ? 0 : range.lower.withView { index.lowerBound($0) }
         let last =

@@ -9,8 +9,8 @@ final class Run: @unchecked Sendable {  // Immutable after init.
     let id: UInt64
     /// By key, ranges disjoint.
     let fragments: [Fragment]
-    let bytes: Int
-    let entryCount: UInt64
+    /// 0 while the size of a fragment is a guess.
+    private let measuredBytes: Int
     // The fragments' tables and ends in flat memory, for reads without reference counting. Immutable after init.
     private let count: Int
     private let tables: UnsafeMutablePointer<Unmanaged<Table>>
@@ -30,8 +30,7 @@ final class Run: @unchecked Sendable {  // Immutable after init.
     init(id: UInt64, fragments: [Fragment]) {
         self.id = id
         self.fragments = fragments
-        bytes = fragments.reduce(0) { $0 + $1.bytes }
-        entryCount = fragments.reduce(0) { $0 + $1.entries }
+        measuredBytes = fragments.allSatisfy(\.isMeasured) ? fragments.reduce(0) { $0 + $1.bytes } : 0
         count = fragments.count
         tables = .allocate(capacity: max(1, count))
         ends = .allocate(capacity: max(1, count))
@@ -61,6 +60,9 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         ends.deallocate()
         keyBytes.deallocate()
     }
+
+    var bytes: Int { measuredBytes > 0 ? measuredBytes : fragments.reduce(0) { $0 + $1.bytes } }
+    var entryCount: UInt64 { fragments.reduce(0) { $0 + $1.entries } }
 
     var unknownPriors: UInt64 {
         fragments.reduce(0) { $0 + ($1.file.countsResolved ? 0 : $1.file.record.unknownPriors) }
@@ -111,16 +113,26 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         return tables[index]._withUnsafeGuaranteedRef { $0.isLoaded && $0.mayContain(hash) }
     }
 
-    /// The table and the block of it that may hold `key`; nil when this run does not have the key.
+    enum Place {
+        /// This run does not have the key.
+        case nowhere
+        /// The table and the block of it that may hold the key.
+        case block(Unmanaged<Table>, Int)
+        /// The table that may hold the key is not loaded.
+        case unknown
+    }
+
+    /// Where `key` may be, as far as memory tells.
     @inline(__always)
-    func place(_ key: ByteView, _ hash: UInt64) -> (table: Unmanaged<Table>, block: Int)? {
+    func place(_ key: ByteView, _ hash: UInt64) -> Place {
         let index = holder(key)
-        if index == count { return nil }
+        if index == count { return .nowhere }
         let table = tables[index]
         return table._withUnsafeGuaranteedRef {
-            guard $0.mayContain(hash) else { return nil }
+            guard $0.isLoaded else { return .unknown }
+            guard $0.mayContain(hash) else { return .nowhere }
             let block = $0.index.lowerBound(key)
-            return block == $0.index.count ? nil : (table, block)
+            return block == $0.index.count ? .nowhere : .block(table, block)
         }
     }
 

@@ -29,15 +29,32 @@ final class TableFile: @unchecked Sendable {  // `table` is thread-safe; flags a
         resolved = Atomic(record.unknownPriors == 0)
     }
 
+    /// A file that was just written.
     static func open(
         _ record: TableRecordItem, disk: any Disk, directory: String, cache: BlockCache, segments: SegmentRegistry,
         janitor: Janitor, warm: FinishedTable? = nil
     ) throws(StoreError) -> TableFile {
         let path = BucketManager.path(directory, record.fileId)
         let table = try Table.open(disk: disk, path: path, fileId: record.fileId, cache: cache, warm: warm)
+        return TableFile(record, table, segments, janitor)
+    }
+
+    /// A file that the manifest names. It is opened when somebody needs it.
+    static func named(
+        _ record: TableRecordItem, disk: any Disk, directory: String, cache: BlockCache, segments: SegmentRegistry,
+        janitor: Janitor
+    ) -> TableFile {
+        let path = BucketManager.path(directory, record.fileId)
         return TableFile(
+            record, Table(disk: disk, path: path, fileId: record.fileId, cache: cache), segments, janitor)
+    }
+
+    private convenience init(
+        _ record: TableRecordItem, _ table: Table, _ segments: SegmentRegistry, _ janitor: Janitor
+    ) {
+        self.init(
             id: record.fileId, table: table, record: record, holds: record.segments.map { segments.hold($0.segment) },
-            path: path, janitor: janitor)
+            path: table.path, janitor: janitor)
     }
 
     var countsResolved: Bool { resolved.load(ordering: .acquiring) }

@@ -36,8 +36,10 @@ extension Run {
             if let last = result.last, last.file === fragment.file, !last.range.upper.isEmpty,
                 last.range.upper == fragment.range.lower
             {
-                result[result.count - 1] = Fragment(
-                    last.file, KeyRange(lower: last.range.lower, upper: fragment.range.upper))
+                let both = KeyRange(lower: last.range.lower, upper: fragment.range.upper)
+                let sum = last.bytes + fragment.bytes
+                let isKnown = last.isMeasured && fragment.isMeasured
+                result[result.count - 1] = Fragment(last.file, both, bytes: isKnown ? sum : 0, guess: sum)
             } else {
                 result.append(fragment)
             }

@@ -61,18 +61,18 @@ extension Bucket {
                 body(
                     FragmentRecord(
                         bucket: id, run: run.id, file: fragment.file.id, lower: fragment.range.lower,
-                        upper: fragment.range.upper), fragment.file)
+                        upper: fragment.range.upper, bytes: UInt64(fragment.knownBytes ?? 0)), fragment.file)
             }
         }
     }
 
     /// The tree that a manifest describes. `open` gives the reader of each file once.
     static func load(
-        _ state: ManifestState, path: String, open: (TableRecordItem) throws(StoreError) -> TableFile
+        _ state: ManifestState, path: String, open: (TableRecordItem) -> TableFile
     ) throws(StoreError) -> Bucket {
         var files: [UInt64: TableFile] = [:]
         for record in state.tables.values.sorted(by: { $0.fileId < $1.fileId }) {
-            files[record.fileId] = try open(record)
+            files[record.fileId] = open(record)
         }
         var runs: [UInt64: [UInt64: [Fragment]]] = [:]
         for record in state.fragments {
@@ -80,7 +80,8 @@ extension Bucket {
                 throw StoreError(.corruption, "a fragment names table \(record.file), which is not there", path: path)
             }
             runs[record.bucket, default: [:]][record.run, default: []]
-                .append(Fragment(file, KeyRange(lower: record.lower, upper: record.upper)))
+                .append(
+                    Fragment(file, KeyRange(lower: record.lower, upper: record.upper), bytes: Int(record.bytes)))
         }
         func build(_ id: UInt64, _ range: KeyRange, _ depth: Int) throws(StoreError) -> Bucket {
             let record = state.buckets[id] ?? BucketRecord(id: id)

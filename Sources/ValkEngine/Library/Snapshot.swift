@@ -12,7 +12,7 @@ public final class Snapshot: @unchecked Sendable {  // `reader` is used under `l
     private let lock = Lock()
 
     /// Longer than any key, so above every key.
-    private static let aboveAll = [UInt8](repeating: 0xFF, count: EntryLimits.keyBytesMax + 1)
+    static let aboveAll = [UInt8](repeating: 0xFF, count: EntryLimits.keyBytesMax + 1)
 
     init(_ database: Database) {
         self.database = database
@@ -51,15 +51,21 @@ public final class Snapshot: @unchecked Sendable {  // `reader` is used under `l
         try database.enter()
         defer { database.gate.leave() }
         do throws(Interruption) {
-            let cursor = try cursor(lower, upper ?? Snapshot.aboveAll)
-            if reverse { try cursor.seekToLast() } else { try cursor.seekToFirst() }
-            while cursor.isValid {
-                let value = try cursor.value()
-                guard body(cursor.key.buffer, value.buffer) else { return }
-                if reverse { try cursor.previous() } else { try cursor.next() }
-            }
+            try Snapshot.walk(try cursor(lower, upper ?? Snapshot.aboveAll), reverse, body)
         } catch {
             throw database.fault(error)
+        }
+    }
+
+    static func walk(
+        _ cursor: StoreCursor, _ reverse: Bool,
+        _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
+    ) throws(Interruption) {
+        if reverse { try cursor.seekToLast() } else { try cursor.seekToFirst() }
+        while cursor.isValid {
+            let value = try cursor.value()
+            guard body(cursor.key.buffer, value.buffer) else { return }
+            if reverse { try cursor.previous() } else { try cursor.next() }
         }
     }
 
@@ -77,9 +83,15 @@ public final class Snapshot: @unchecked Sendable {  // `reader` is used under `l
     private func cursor(_ lower: [UInt8], _ upper: [UInt8]) throws(Interruption) -> StoreCursor {
         lock.lock()
         defer { lock.unlock() }
+        return try reader.cursor(lower, upper)
+    }
+}
+
+extension StoreReader {
+    func cursor(_ lower: [UInt8], _ upper: [UInt8]) throws(Interruption) -> StoreCursor {
         let result = lower.withView { l in
             upper.withView { u -> Result<StoreCursor, Interruption> in
-                do throws(Interruption) { return .success(try reader.cursor(lower: l, upper: u)) } catch {
+                do throws(Interruption) { return .success(try cursor(lower: l, upper: u)) } catch {
                     return .failure(error)
                 }
             }

@@ -63,6 +63,19 @@ struct FragmentRecord: Hashable, Comparable, Sendable {
     /// Empty: unbounded.
     var lower: [UInt8] = []
     var upper: [UInt8] = []
+    /// Of the blocks that the bounds touch, 0 when it was not known. What it describes is the same with it and without.
+    var bytes: UInt64 = 0
+
+    static func == (a: FragmentRecord, b: FragmentRecord) -> Bool {
+        a.bucket == b.bucket && a.run == b.run && a.file == b.file && a.lower == b.lower && a.upper == b.upper
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(bucket)
+        hasher.combine(run)
+        hasher.combine(file)
+        hasher.combine(lower)
+    }
 
     static func < (a: FragmentRecord, b: FragmentRecord) -> Bool {
         if a.bucket != b.bucket { return a.bucket < b.bucket }
@@ -205,6 +218,7 @@ struct VersionEdit: Equatable, Sendable {
         for value in [fragment.bucket, fragment.run, fragment.file] { out.appendVarint(value) }
         appendBytes(fragment.lower, &out)
         appendBytes(fragment.upper, &out)
+        out.appendVarint(fragment.bytes)
     }
 
     private static func encode(_ table: TableRecordItem, _ out: inout ByteBuffer) {
@@ -297,7 +311,10 @@ struct VersionEdit: Equatable, Sendable {
         guard let bucket = reader.varint(), let run = reader.varint(), let file = reader.varint(),
             let lower = decodeBytes(&reader), let upper = decodeBytes(&reader)
         else { return nil }
-        return FragmentRecord(bucket: bucket, run: run, file: file, lower: lower, upper: upper)
+        // Older builds wrote no size.
+        let bytes = reader.remaining == 0 ? 0 : reader.varint()
+        guard let bytes, bytes <= UInt64(Int32.max) << 20 else { return nil }
+        return FragmentRecord(bucket: bucket, run: run, file: file, lower: lower, upper: upper, bytes: bytes)
     }
 
     private static func decodeBucket(_ reader: inout ByteReader) -> BucketRecord? {

@@ -18,7 +18,8 @@ struct LookAhead: ~Copyable {
         /// Goes on with the first run that may hold the key; past the last when none does.
         var path: RunPath
         var isPast = false
-        /// The table of that run and the block in it that come into question; nil when there is no such run.
+        /// The table of that run and the block in it that come into question; nil when there is no such run, or its
+        /// table is not loaded.
         var table: Unmanaged<Table>?
         var block = 0
         /// Pinned when the entry was found; `body` is its place in there.

@@ -138,12 +138,15 @@ extension LookAhead.Item {
                 isPast = true
                 return
             }
-            if let place = run._withUnsafeGuaranteedRef({ $0.place(key, hash) }) {
-                table = place.table
-                block = place.block
-                path = here
-                return
+            switch run._withUnsafeGuaranteedRef({ $0.place(key, hash) }) {
+            case .nowhere: continue
+            case .block(let table, let block):
+                self.table = table
+                self.block = block
+            case .unknown: break
             }
+            path = here
+            return
         }
     }
 }
