@@ -5,7 +5,8 @@
 // as free of locks as there (see BlockFrame), and eviction works the same way. When both slots are taken, the value is
 // not kept: there are more slots than values of a kilobyte fit, so that is rare.
 //
-// Point reads bring values in; walks do not, so a scan through everything displaces nothing. Any thread.
+// Point reads bring values in to stay; what walks bring are the first to go again (see CacheShard), so a scan through
+// everything displaces little else. Any thread.
 
 import CValk
 import Glibc
@@ -78,18 +79,30 @@ final class ValueCache: @unchecked Sendable {  // The slots are atomic words, th
         for line in 0..<6 { valk_prefetch(frame.pointee.bytes + line &* 64) }
     }
 
-    /// The value, held by `pins`; nil when it is not here.
+    /// The value, held by `pins`; nil when it is not here. `warm`: the use counts for keeping it.
     @inline(__always)
-    func find(_ pointer: ValuePointer, _ pins: UnsafeMutablePointer<BlockPins>) -> ByteView? {
+    func find(_ pointer: ValuePointer, _ pins: UnsafeMutablePointer<BlockPins>, warm: Bool = true) -> ByteView? {
         let places = places(pointer)
-        return find(places.first, pointer, pins) ?? find(places.second, pointer, pins)
+        return find(places.first, pointer, pins, warm) ?? find(places.second, pointer, pins, warm)
+    }
+
+    /// Whether the value is most likely here: for guesses.
+    func seemsToHold(_ pointer: ValuePointer) -> Bool {
+        let places = places(pointer)
+        return isOf(places.first, pointer) || isOf(places.second, pointer)
+    }
+
+    private func isOf(_ slot: UnsafeMutablePointer<UInt64>, _ pointer: ValuePointer) -> Bool {
+        guard let frame = BlockFramePointer(bitPattern: UInt(valk_load_acquire_u64(slot))) else { return false }
+        return frame.pointee.fileId == Self.name(pointer) && frame.pointee.block == pointer.offset
     }
 
     @inline(__always)
     private func find(
-        _ slot: UnsafeMutablePointer<UInt64>, _ pointer: ValuePointer, _ pins: UnsafeMutablePointer<BlockPins>
+        _ slot: UnsafeMutablePointer<UInt64>, _ pointer: ValuePointer, _ pins: UnsafeMutablePointer<BlockPins>,
+        _ warm: Bool
     ) -> ByteView? {
-        guard let frame = BlockFramePointer.pin(slot: slot, warm: true) else { return nil }
+        guard let frame = BlockFramePointer.pin(slot: slot, warm: warm) else { return nil }
         guard frame.pointee.fileId == Self.name(pointer), frame.pointee.block == pointer.offset,
             frame.pointee.count == pointer.length
         else {
@@ -101,8 +114,8 @@ final class ValueCache: @unchecked Sendable {  // The slots are atomic words, th
         return ByteView(base: UnsafeRawPointer(frame.pointee.bytes), count: Int(pointer.length))
     }
 
-    /// Keeps a copy of a value that was just read.
-    func insert(_ pointer: ValuePointer, _ value: ByteView) {
+    /// Keeps a copy of a value that was just read. `cold`: by a walk.
+    func insert(_ pointer: ValuePointer, _ value: ByteView, cold: Bool = false) {
         guard value.count <= Self.valueBytesMax, value.count > 0 else { return }
         let places = places(pointer)
         let slot: UnsafeMutablePointer<UInt64>
@@ -114,7 +127,7 @@ final class ValueCache: @unchecked Sendable {  // The slots are atomic words, th
             return
         }
         let frame = cache.allocate(
-            value.count, fileId: Self.name(pointer), block: Int(pointer.offset), cold: false)
+            value.count, fileId: Self.name(pointer), block: Int(pointer.offset), cold: cold)
         memcpy(frame.pointee.bytes, value.base, value.count)
         frame.pointee.count = UInt32(value.count)
         cache.publish(frame, slot: slot, heat: 0)

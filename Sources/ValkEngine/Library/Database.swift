@@ -106,7 +106,21 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
         from lower: [UInt8] = [], to upper: [UInt8]? = nil, reverse: Bool = false,
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
     ) throws(DatabaseError) {
-        try snapshot().scan(from: lower, to: upper, reverse: reverse, body)
+        try enter()
+        defer { gate.leave() }
+        do throws(Interruption) {
+            try Snapshot.walk(try cursor(lower, upper ?? Snapshot.aboveAll), reverse, body)
+        } catch {
+            throw fault(error)
+        }
+    }
+
+    private func cursor(_ lower: [UInt8], _ upper: [UInt8]) throws(Interruption) -> StoreCursor {
+        let reader = readers.take()
+        defer { readers.give(reader) }
+        reader.begin()
+        defer { reader.end() }
+        return try reader.cursor(lower, upper)
     }
 
     // MARK: Writing

@@ -61,6 +61,11 @@ package final class MergeCursor: EntryCursor {
     /// The number of the source that the entry at the cursor is from.
     @inline(__always) var source: Int { Int(winners[1]) }
 
+    override func upcoming(_ pointers: UnsafeMutablePointer<ValuePointer>, _ room: Int) -> Int {
+        // The source at hand is most likely the one that most of the next entries are from.
+        winners[1] < 0 ? 0 : sources[source].borrow { $0.upcoming(pointers, room) }
+    }
+
     // MARK: The tournament
 
     /// Runs one move on a source and notes where its entry is now.

@@ -5,6 +5,10 @@
 // moment alive: let it go when done. Bounds are copied. One thread at a time. Any move may throw `.wouldBlock` when the
 // cursor must not wait; it then has to be positioned again.
 //
+// Values in the log come from the value cache or, one read each, from the log; those that were read are kept as what a
+// walk brought. Where a read would wait for the device, the values that come next are asked for as well, in the order
+// of their places, so that the device works on many of them at once.
+//
 // Forward, the merge stands on the version that is shown. Backward, versions of a key come oldest first, so the last
 // one seen is kept as a copy while the merge already stands before the key (`mergeIsBefore`).
 
@@ -26,6 +30,12 @@ package final class StoreCursor {
     private let pins: UnsafeMutablePointer<BlockPins>
     private let slot: UnsafeMutablePointer<Entry>
     private var mergeIsBefore = false
+    /// Moves to the next key since the last seek, up to a few: whether this is a walk.
+    private var steps = 0
+    /// Steps that make a walk.
+    private static let walkSteps = 2
+    /// Values that are asked for at once.
+    private static let aheadMax = 32
     package private(set) var isValid = false
 
     init(
@@ -69,8 +79,43 @@ package final class StoreCursor {
     /// The value at the cursor; valid until it moves or the next call.
     package func value() throws(Interruption) -> ByteView {
         if !slot.pointee.isSeparated { return slot.pointee.value }
+        return try separatedValue()
+    }
+
+    @inline(never)
+    private func separatedValue() throws(Interruption) -> ByteView {
+        pins.pointee.releaseAll()
+        let pointer = slot.pointee.pointer
+        if let kept = store.values.find(pointer, pins, warm: false) { return kept }
+        pins.pointee.countMiss()
         fetched.pointee.removeAll()
-        return try store.log.readValue(slot.pointee.pointer, key: slot.pointee.key, into: fetched, mayBlock: mayBlock)
+        let value = try readValue(pointer)
+        store.values.insert(pointer, value, cold: true)
+        return value
+    }
+
+    private func readValue(_ pointer: ValuePointer) throws(Interruption) -> ByteView {
+        let key = slot.pointee.key
+        guard mayBlock && steps >= Self.walkSteps else {
+            return try store.log.readValue(pointer, key: key, into: fetched, mayBlock: mayBlock)
+        }
+        do throws(Interruption) {
+            return try store.log.readValue(pointer, key: key, into: fetched, mayBlock: false)
+        } catch {
+            guard error == .wouldBlock else { throw error }
+        }
+        askAhead(pointer)
+        return try store.log.readValue(pointer, key: key, into: fetched, mayBlock: true)
+    }
+
+    /// Has the device begin with this value and the ones that come after it.
+    private func askAhead(_ pointer: ValuePointer) {
+        withUnsafeTemporaryAllocation(of: ValuePointer.self, capacity: Self.aheadMax) { room in
+            guard let pointers = room.baseAddress else { return }
+            pointers.initialize(to: pointer)
+            let count = 1 + merge.upcoming(pointers + 1, Self.aheadMax - 1)
+            store.askFor(pointers, count, keyBytes: slot.pointee.key.count)
+        }
     }
 
     package func seekToFirst() throws(Interruption) { try seek(lower.view) }
@@ -78,6 +123,7 @@ package final class StoreCursor {
     /// To the first live key at or after `key` (and the lower bound).
     package func seek(_ key: ByteView) throws(Interruption) {
         isValid = false
+        steps = 0
         mergeIsBefore = false
         let from = key.compare(lower.view) < 0 ? lower.view : key
         noteWalk(from)
@@ -95,6 +141,7 @@ package final class StoreCursor {
     /// To the last live key before `key` (and the upper bound).
     package func seekBefore(_ key: ByteView) throws(Interruption) {
         isValid = false
+        steps = 0
         let from = key.compare(upper.view) > 0 ? upper.view : key
         noteWalk(from)
         try merge.seekBefore(from)
@@ -107,6 +154,7 @@ package final class StoreCursor {
             try merge.seek(keyBytes.view)
         }
         isValid = false
+        if steps < Self.walkSteps { steps += 1 }
         try skip()
         try settleForward()
     }

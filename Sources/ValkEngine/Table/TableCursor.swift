@@ -7,6 +7,7 @@
 // A cursor that may wait for the disk and walks on reads several blocks at once: twice as many each time, up to a
 // bound. One thread at a time; the pins' thread.
 
+import CValk
 import Glibc
 import ValkBase
 import ValkDisk
@@ -50,6 +51,10 @@ package final class TableCursor: EntryCursor {
     private let windowBytesMax: Int
     private static let windowBytesMin = 8 << 10
 
+    /// Where in the block `upcoming` goes on: offsets of the next key and the next body.
+    private var toldKey = 0
+    private var toldBody = 0
+
     /// `pins` gives scratch memory and counts; it must outlive the cursor. The cursor keeps the table alive.
     package init(_ table: Table, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
         self.table = table
@@ -73,6 +78,22 @@ package final class TableCursor: EntryCursor {
 
     /// Number of the block at the cursor, -1 when it is nowhere.
     var currentBlock: Int { block }
+
+    override func upcoming(_ pointers: UnsafeMutablePointer<ValuePointer>, _ room: Int) -> Int {
+        guard isValid else { return 0 }
+        if toldKey < end { (toldKey, toldBody) = (end, bodyEnd) }
+        var count = 0
+        while count < room && toldKey < view.bodiesStart {
+            let head = EntryHead(view.base + toldKey)
+            if let pointer = BodyPlace(at: view.base + toldBody, length: head.body).pointer {
+                (pointers + count).initialize(to: pointer)
+                count += 1
+            }
+            toldKey = head.end - view.base
+            toldBody += head.body
+        }
+        return count
+    }
 
     // MARK: Moving
 
@@ -159,8 +180,20 @@ package final class TableCursor: EntryCursor {
 
     /// To the next entry, which is in this block.
     private func step() {
-        if run + 1 < view.restartCount && end == view.restartKey(run + 1) { run += 1 }
+        if run + 1 < view.restartCount && end == view.restartKey(run + 1) {
+            run += 1
+            if run + 1 == view.restartCount { prefetchNext() }
+        }
         decode(end, bodyEnd)
+    }
+
+    /// Asks the processor for the block behind this one, if it is in memory.
+    @inline(__always)
+    private func prefetchNext() {
+        guard access != .merge, block + 1 < table.index.count else { return }
+        let address = valk_load_acquire_u64(table.index.slots + block + 1)
+        // A frame stays a frame while the cache lives; which block is in it, `enter` finds out.
+        if let frame = BlockFramePointer(bitPattern: UInt(address)) { BlockView(frame).prefetch() }
     }
 
     /// To the first entry of the current run.
@@ -221,6 +254,7 @@ package final class TableCursor: EntryCursor {
                 block = target
             }
         }
+        (toldKey, toldBody) = (0, 0)
         key.pointee.removeAll()
         key.pointee.append(view.prefix)
     }
@@ -228,6 +262,7 @@ package final class TableCursor: EntryCursor {
     private func hold(_ frame: BlockFramePointer, _ target: Int) {
         self.frame = frame
         view = BlockView(base: UnsafeRawPointer(frame.pointee.bytes), count: Int(frame.pointee.count))
+        view.prefetch()
         block = target
     }
 

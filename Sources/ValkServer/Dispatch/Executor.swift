@@ -226,6 +226,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
     ) -> Outcome {
         if index == execIndex { return runTransaction(connection, s, arguments, out) }
+        if mayBlock { readAhead(s, index, arguments) }
         let flags = entries[index].flags
         guard !flags.isDisjoint(with: .takesStripes) else { return perform(connection, s, index, arguments, out) }
         // The common write: one key.
