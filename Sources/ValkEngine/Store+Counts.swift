@@ -145,7 +145,7 @@ private struct BelowReader {
     private func visible(
         _ key: ByteView, _ sequence: UInt64, _ kind: EntryKind, _ expireAt: UInt64
     ) -> (kind: EntryKind, expires: Bool)? {
-        if view.hasRangeTombstones && view.isRangeDeleted(key, sequence: sequence, maxSequence: UInt64.max) {
+        if view.isRangeDeleted(key, sequence: sequence) {
             return nil
         }
         return (kind, expireAt != 0)

@@ -56,6 +56,12 @@ extension Store {
         try require(options.fanOut >= 3 && options.fanOut <= 64, "fan-out")
         try require(options.valueSeparationThreshold >= 16, "value separation threshold")
         try require(options.spaceTarget >= 1.05 && options.spaceTarget <= 10, "space target")
+        try require(options.rangeDeletionsMax >= 16, "range deletions")
+        if let interest = options.mergeFilter?.interest, options.countsNamespaces {
+            precondition(
+                interest.offset == 4 && interest.byte != CountedKey.space,
+                "a filter for byte \(interest.byte) at \(interest.offset) would meet keys that are counted")
+        }
         try require(options.filterBitsPerKey >= 0 && options.filterBitsPerKey <= 32, "filter bits per key")
     }
 }
@@ -104,8 +110,8 @@ private struct Opener {
 
             let replayed = MemoryTable(
                 pool: pool, startPosition: state.checkpoint.position, tableBytes: options.tableBytes)
-            var tombstones = state.rangeTombstones
-            let replay = try replayLog(into: replayed, &tombstones, storeId, state)
+            let replay = try replayLog(into: replayed, storeId, state)
+            let ranges = RangeDeletions(state.rangeTombstones + replayed.rangeTombstones)
             recovery.replayedRecords = replay.records
             recovery.replayedBytes = replay.bytes
             recovery.tornTail = replay.tornTail?.description
@@ -129,6 +135,7 @@ private struct Opener {
             if replayed.sorted.usedBytes > options.tableBytes / 2 {
                 replayed.endPosition = log.replayPosition
                 replayed.lastSequence = lastSequence
+                replayed.rangesWhenSealed = ranges
                 sealed = [replayed]
                 active = MemoryTable(
                     pool: pool, startPosition: log.replayPosition, tableBytes: options.tableBytes)
@@ -138,7 +145,7 @@ private struct Opener {
             for (namespace, counts) in state.counts { base.withCounts(namespace) { $0 = counts } }
             recovery.milliseconds = Double(Monotonic.nanoseconds() - begin) / 1e6
             let view = View(
-                active: active, sealed: sealed, root: root, rangeTombstones: tombstones)
+                active: active, sealed: sealed, root: root, rangeDeletions: ranges)
             let logManager = LogManager(
                 options: options, log: log, pool: pool, segments: segments, view: view, lastSequence: lastSequence,
                 baseCounts: base, report: report)
@@ -164,20 +171,19 @@ private struct Opener {
     }
 
     private func replayLog(
-        into table: MemoryTable, _ tombstones: inout [RangeTombstone], _ storeId: StoreId, _ state: ManifestState
+        into table: MemoryTable, _ storeId: StoreId, _ state: ManifestState
     ) throws(StoreError) -> LogReplay.Report {
-        var found = tombstones
         let counting = options.countsNamespaces
-        let root = Bucket(rootRuns: [])
-        var view = View(active: table, sealed: [], root: root, rangeTombstones: found)
+        var ranges = RangeDeletions(state.rangeTombstones)
         let result = try LogReplay.run(
             disk: disk, directory: options.path + "/log", storeId: storeId, from: state.checkpoint.position,
             after: state.checkpoint.sequence, floor: state.durableLog, generations: state.generations
         ) { (record: LogRecord) throws(StoreError) in
             if record.type == .deleteRange {
-                found.append(
-                    RangeTombstone(lower: record.key.array, upper: record.value.array, sequence: record.sequence))
-                view = View(active: table, sealed: [], root: root, rangeTombstones: found)
+                let tombstone = RangeTombstone(
+                    lower: record.key.array, upper: record.value.array, sequence: record.sequence)
+                table.rangeTombstones.append(tombstone)
+                ranges = ranges.adding(tombstone)
                 return
             }
             let kind: EntryKind = record.type == .put ? .put : .delete
@@ -187,16 +193,12 @@ private struct Opener {
                 key: record.key, sequence: record.sequence, kind: kind, flags: flags, tag: record.tag,
                 expireAt: record.expireAt, value: record.value, pointer: record.pointer ?? .none)
             if counting {
-                let isDeleted =
-                    older.map {
-                        view.isRangeDeleted(record.key, sequence: $0.sequence, maxSequence: UInt64.max)
-                    } ?? false
+                let isDeleted = older.map { ranges.sequence(over: record.key) > $0.sequence } ?? false
                 table.count(record.key, kind, flags, record.expireAt, older, olderIsDeleted: isDeleted)
             }
         }
         if table.sorted.entryCount > 0 { table.firstWriteTime = Monotonic.nanoseconds() }
         table.logBytes = result.bytes
-        tombstones = found
         return result
     }
 

@@ -22,6 +22,7 @@ package struct StoreStatistics: Sendable {
     /// Tables in memory that wait for their flush.
     package var sealedTables = 0
     package var sealedTableBytes = 0
+    /// Pieces of the key space that range deletions cover and that may still have something to hide.
     package var rangeTombstones = 0
     package var cache = BlockCacheStatistics()
     package var background = BackgroundCounters()
@@ -41,9 +42,16 @@ package struct StoreStatistics: Sendable {
 }
 
 extension Store {
-    /// What the space governor saw in its last round (once a second), and what the garbage collector did.
+    /// What the space governor saw in its last round (once a second), and what the garbage collector did. What range
+    /// deletions and the layer above made garbage is as of now.
     package var spaceStatistics: (space: SpaceFigures, work: GarbageCounters) {
-        (collector.lastFigures.withLock { $0 }, collector.counters.withLock { $0 })
+        var space = collector.lastFigures.withLock { $0 }
+        let dead = controller.deadNow()
+        space.deadTableBytes = dead.tableBytes
+        let hiddenOtherwise = space.hiddenBytes - space.deadValueBytes
+        space.deadValueBytes = min(dead.valueBytes, space.referencedBytes)
+        space.hiddenBytes = min(hiddenOtherwise + space.deadValueBytes, space.referencedBytes)
+        return (space, collector.counters.withLock { $0 })
     }
 
     package var statistics: StoreStatistics {
@@ -67,7 +75,7 @@ extension Store {
         }
         result.sealedTables = view.sealed.count
         result.sealedTableBytes = view.sealed.reduce(0) { $0 + $1.sorted.usedBytes }
-        result.rangeTombstones = view.rangeTombstones.count
+        result.rangeTombstones = view.rangeDeletions.count
         result.cache = cache.statistics
         result.background = controller.counters
         result.scrub = scrubber.figures

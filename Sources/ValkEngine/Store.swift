@@ -50,6 +50,7 @@ public final class Store: Sendable {
         opener = TableOpener(logManager.root, cache) { [logManager] error in logManager.report(.log(.damaged(error))) }
         self.lockFile = lockFile
         recoveryReport = recovery
+        controller.store = self
     }
 
     deinit {
@@ -101,6 +102,10 @@ public final class Store: Sendable {
 
     /// Somebody was held up for `writeDelay`.
     package func countWriteDelay() { logManager.pace.countDelay() }
+
+    /// Says that everything in `lower ..< upper` that has been written is dead for the layer above; see
+    /// `WriteBatch.noteDead`. Any thread, quick. Without a filter it does nothing. A restart forgets it.
+    package func noteDead(_ lower: ByteView, _ upper: ByteView) { logManager.noteDead(lower, upper) }
 
     // MARK: The log
 

@@ -65,6 +65,11 @@ public struct StoreOptions: Sendable {
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false
+    /// What merges may leave out; see MergeFilter.
+    package var mergeFilter: (any MergeFilter)?
+    /// Range deletions (pieces of them) that may be live. At half of it merges go after whatever they hide, and at all
+    /// of it every batch with one more is followed by a flush. It is no bound for writers. 16 and more.
+    package var rangeDeletionsMax = 16_384
     /// Opens without changing a byte: no log is written, nothing is removed.
     package var readOnly = false
     /// False: no threads. Flushes and merges happen only when `flushTables`, `mergeOnce` or `mergeAll` are called, the

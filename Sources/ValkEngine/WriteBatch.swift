@@ -79,10 +79,11 @@ package final class WriteBatch {
         fileprivate let bytes: Int
         fileprivate let payload: Int
         fileprivate let largest: Int
+        fileprivate let deadRanges: Int
     }
 
     package func mark() -> Mark {
-        Mark(operations: count, bytes: bytes.count, payload: payloadBytes, largest: largestValue)
+        Mark(operations: count, bytes: bytes.count, payload: payloadBytes, largest: largestValue, deadRanges: deadRanges.count)
     }
 
     /// Forgets everything added after `mark`.
@@ -92,6 +93,7 @@ package final class WriteBatch {
         bytes.truncate(mark.bytes)
         payloadBytes = mark.payload
         largestValue = mark.largest
+        if hasDeadRanges { deadRanges.removeSubrange(mark.deadRanges...) }
     }
 
     package func clear() {
@@ -101,6 +103,7 @@ package final class WriteBatch {
         if bytes.capacity > 1 << 20 { bytes.release() } else { bytes.removeAll() }
         payloadBytes = 0
         largestValue = 0
+        if hasDeadRanges { deadRanges.removeAll() }
     }
 
     /// Sets `key` (1...65,600 bytes). `tag` is the upper layer's type byte. Bytes of values larger than
@@ -116,6 +119,25 @@ package final class WriteBatch {
     /// Deletes all keys in `lower ..< upper` that are there when the batch is committed.
     package func deleteRange(_ lower: ByteView, _ upper: ByteView) {
         add(.deleteRange, lower, upper, 0, 0, [])
+    }
+
+    private var deadRanges: [(lower: Range<Int>, upper: Range<Int>)] = []
+    var hasDeadRanges: Bool { !deadRanges.isEmpty }
+
+    /// Says that everything in `lower ..< upper` that is older than this batch is dead for the layer above, so that
+    /// merges look there and ask its filter. A hint: nothing is written, and nothing is decided by it. For ranges with
+    /// much in them; a batch of hints alone says nothing.
+    package func noteDead(_ lower: ByteView, _ upper: ByteView) {
+        let start = bytes.count
+        bytes.append(lower)
+        bytes.append(upper)
+        let middle = start + lower.count
+        deadRanges.append((start..<middle, middle..<middle + upper.count))
+    }
+
+    func forEachDeadRange(_ body: (ByteView, ByteView) -> Void) {
+        let all = bytes.view
+        for range in deadRanges { body(all[range.lower], all[range.upper]) }
     }
 
     private func add(
@@ -201,32 +223,48 @@ package final class WriteBatch {
         while indexed < operations.count {
             let operation = operations[indexed]
             if operation.action == .deleteRange {
-                rangeDeletions.append(indexed)
+                ranges = ranges.adding(tombstone(operation, UInt64(indexed + 1)))
             } else {
                 index[key(operation).hash64, default: []].append(indexed)
             }
             indexed += 1
         }
-        let points = (index[wanted.hash64] ?? []).last { key(operations[$0]) == wanted }
-        let ranges = rangeDeletions.last { say($0, wanted) != nil }
-        guard let newest = [points, ranges].compactMap({ $0 }).max() else { return nil }
-        return say(newest, wanted)
+        let point = (index[wanted.hash64] ?? []).last { key(operations[$0]) == wanted }
+        // Of a range the number of its operation and one more is kept.
+        let range = Int(ranges.sequence(over: wanted)) - 1
+        let newest = max(point ?? -1, range)
+        return newest < 0 ? nil : say(newest, wanted)
     }
 
-    private var rangeDeletions: [Int] = []
+    /// Those among the first `indexed` operations; see `rangeDeletions`.
+    private var ranges = RangeDeletions.none
+
+    /// The batch's own, with the place of each among the operations, from 1 on, for a sequence.
+    var rangeDeletions: RangeDeletions {
+        var result = RangeDeletions.none
+        for (i, operation) in operations.enumerated() where operation.action == .deleteRange {
+            result = result.adding(tombstone(operation, UInt64(i + 1)))
+        }
+        return result
+    }
+
+    /// Those of a view and the batch's own, which are newer than anything in the store.
+    func rangeDeletions(over older: RangeDeletions) -> RangeDeletions {
+        var result = older
+        for operation in operations where operation.action == .deleteRange {
+            result = result.adding(tombstone(operation, UInt64.max - 1))
+        }
+        return result
+    }
+
+    private func tombstone(_ operation: Operation, _ sequence: UInt64) -> RangeTombstone {
+        RangeTombstone(lower: key(operation).array, upper: value(operation).array, sequence: sequence)
+    }
 
     private func dropIndex() {
         if indexed == 0 { return }
         index.removeAll(keepingCapacity: true)
-        rangeDeletions.removeAll()
+        ranges = .none
         indexed = 0
-    }
-
-    /// Whether a range deletion of this batch covers `key`. (A later put of the key is found before this is asked.)
-    func deletesRange(_ wanted: ByteView) -> Bool {
-        for operation in operations where operation.action == .deleteRange {
-            if key(operation).compare(wanted) <= 0 && wanted.compare(value(operation)) < 0 { return true }
-        }
-        return false
     }
 }

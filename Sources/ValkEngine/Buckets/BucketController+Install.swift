@@ -20,11 +20,12 @@ extension BucketController {
         }
         let old = logManager.root
         var root = change(old, opened.map { Fragment($0) })
-        let dropped = coveredFiles(opened, extra)
+        let ranges = durableRanges(with: extra)
         var droppedParts: [(table: TableRecordItem, part: OwedTable)] = []
-        if !dropped.isEmpty {
-            droppedParts = root.parts(of: dropped)
-            root = root.dropping(dropped)
+        if ranges.count > 0 {
+            let dropped = coveredParts(root, ranges)
+            droppedParts = dropped.map { ($0.value.file.record, OwedTable($0.value)) }
+            if !dropped.isEmpty { root = root.dropping { dropped[FragmentPlace($0)] != nil } }
         }
         assert(root.fault() == nil, "the tree is not one: \(root.fault() ?? "")")
 
@@ -45,7 +46,7 @@ extension BucketController {
         }
         let debts = next.debts(for: droppedParts)
         if let fault = next.apply(VersionEdit(items: debts)) { preconditionFailure(fault) }
-        let (more, settled, forgotten) = settle(&next)
+        let (more, settled, forgotten) = settle(&next, root, ranges)
         items += debts + more
         do { try appendEdit(items) } catch {
             stranded += added.map(\.finished.path)
@@ -54,6 +55,7 @@ extension BucketController {
         for path in stranded { janitor.remove(path) }
         stranded = []
         state = next
+        durableRanges = ranges.removing(settled)
         for (id, count) in counts { references[id] = count == 0 ? nil : count }
         for id in gone where !next.owes(id) { diff.files[id]?.markObsolete() }
         // What was dropped before it was ever shown.
@@ -76,31 +78,41 @@ extension BucketController {
         state.showDiscards(of: items, from: 0)
     }
 
-    /// Files that a durable range deletion covers whole: they are dropped without reading them. Not those that a job
-    /// reads: what it drops it counts itself.
-    private func coveredFiles(_ opened: [TableFile], _ extra: [EditItem]) -> Set<UInt64> {
-        var tombstones = state.rangeTombstones
-        for case .addRangeTombstone(let tombstone) in extra { tombstones.append(tombstone) }
-        if tombstones.isEmpty { return [] }
+    /// The durable range deletions when an edit that says `extra` is.
+    private func durableRanges(with extra: [EditItem]) -> RangeList {
+        var added: [RangeTombstone] = []
+        for case .addRangeTombstone(let tombstone) in extra { added.append(tombstone) }
+        return added.isEmpty ? durableRanges : durableRanges.overlaid(RangeDeletions(added).list)
+    }
+
+    /// Parts of files that durable range deletions cover whole: they are dropped without reading them. Not of files that
+    /// a job reads: what it drops it counts itself.
+    private func coveredParts(_ root: Bucket, _ ranges: RangeList) -> [FragmentPlace: Fragment] {
         var busy = Set<UInt64>()
         for running in jobs { busy.formUnion(running.files) }
-        var covered = Set<UInt64>()
-        for table in Array(state.tables.values) + opened.map(\.record)
-        where !busy.contains(table.fileId) && tombstones.contains(where: { $0.coversAll(of: table) }) {
-            covered.insert(table.fileId)
+        var covered: [FragmentPlace: Fragment] = [:]
+        root.forEach { bucket in
+            for run in bucket.runs {
+                for fragment in run.fragments
+                where ranges.coversAll(of: fragment) && !busy.contains(fragment.file.id) {
+                    covered[FragmentPlace(fragment)] = fragment
+                }
+            }
         }
         return covered
     }
 
     /// Range deletions that have nothing left to hide go, and so do the counts of namespaces that were deleted whole.
-    private func settle(_ next: inout ManifestState) -> ([EditItem], Set<UInt64>, [UInt32]) {
+    private func settle(
+        _ next: inout ManifestState, _ root: Bucket, _ ranges: RangeList
+    ) -> ([EditItem], Set<UInt64>, [UInt32]) {
+        if next.rangeTombstones.isEmpty { return ([], [], []) }
         var items: [EditItem] = []
         var settled = Set<UInt64>()
         var forgotten: [UInt32] = []
+        let needed = ranges.sequencesThatHide(in: root)
         for tombstone in next.rangeTombstones
-        where tombstone.sequence <= next.checkpoint.sequence
-            && !next.tables.values.contains(where: { tombstone.mayHide(in: $0) })
-        {
+        where tombstone.sequence <= next.checkpoint.sequence && !needed.contains(tombstone.sequence) {
             items.append(.removeRangeTombstone(tombstone.sequence))
             settled.insert(tombstone.sequence)
             guard let namespace = tombstone.wholeNamespace, options.countsNamespaces else { continue }
@@ -123,7 +135,7 @@ extension BucketController {
     private func openFile(_ file: NewFile) throws(StoreError) -> TableFile {
         try TableFile.open(
             file.record, disk: disk, directory: directory, cache: cache, segments: segments, janitor: janitor,
-            warm: file.finished)
+            warm: file.finished, filteredTo: file.filteredTo)
     }
 
     /// Marks files as resolved, durably.
@@ -148,38 +160,26 @@ extension RangeTombstone {
         let next = upper.withView { $0.base.bigEndian(0, UInt32.self) }
         return next == first &+ 1 ? first : nil
     }
+}
 
-    /// Whether nothing in the table outlives this range deletion.
-    func coversAll(of table: TableRecordItem) -> Bool {
-        table.sequenceMax < sequence && table.smallest.withView { covers($0) } && table.largest.withView { covers($0) }
-    }
+/// Names a fragment: no two of a tree have a key of one file in common.
+private struct FragmentPlace: Hashable {
+    let file: UInt64
+    let lower: [UInt8]
 
-    /// Whether the table may hold entries that this range deletion hides.
-    func mayHide(in table: TableRecordItem) -> Bool {
-        if table.sequenceMin >= sequence { return false }
-        let startsAfter = table.smallest.withView { s in upper.withView { s.compare($0) >= 0 } }
-        let endsBefore = table.largest.withView { l in lower.withView { l.compare($0) < 0 } }
-        return !startsAfter && !endsBefore
+    init(_ fragment: Fragment) {
+        file = fragment.file.id
+        lower = fragment.range.lower
     }
 }
 
-extension Bucket {
-    /// What the tree has of these files.
-    fileprivate func parts(of files: Set<UInt64>) -> [(table: TableRecordItem, part: OwedTable)] {
-        var parts: [(table: TableRecordItem, part: OwedTable)] = []
-        forEach { bucket in
-            for fragment in bucket.runs.flatMap(\.fragments) where files.contains(fragment.file.id) {
-                let upper = fragment.range.upper
-                parts.append(
-                    (
-                        fragment.file.record,
-                        OwedTable(
-                            fileId: fragment.file.id, smallest: fragment.first,
-                            largest: upper.isEmpty ? fragment.file.record.largest : upper,
-                            excludesLargest: !upper.isEmpty, shownFrom: .max)
-                    ))
-            }
-        }
-        return parts
+extension OwedTable {
+    /// All of a fragment.
+    fileprivate init(_ fragment: Fragment) {
+        let upper = fragment.range.upper
+        self.init(
+            fileId: fragment.file.id, smallest: fragment.first,
+            largest: upper.isEmpty ? fragment.file.record.largest : upper, excludesLargest: !upper.isEmpty,
+            shownFrom: .max)
     }
 }

@@ -51,6 +51,7 @@ extension BucketController {
                 plan.score = JobPlanner.spaceScore
                 return begin(plan)
             }
+            if let dead = planForDead(isFree), isDue(dead), dead.score > plan?.score ?? 0 { return begin(dead) }
             if let plan, plan.score >= JobPlanner.limitScore { return begin(plan) }
             let soft =
                 planForSkips(root) { isFree($0.range) && isDue($0) }
@@ -191,9 +192,10 @@ extension BucketController {
             _ = try runNow { root in
                 guard let leaf = root.descendant(height: 0, at: range.lower) else { return nil }
                 let hasDeletes = leaf.runs.contains { $0.fragments.contains { $0.file.record.tombstones > 0 } }
-                if leaf.runs.count < 2 && !hasDeletes { return nil }
+                if leaf.runs.count < 2 && !hasDeletes && !mayHaveDead(leaf) { return nil }
                 return JobPlan(
-                    kind: .merge, reason: "on request", range: leaf.range, height: 0, runs: leaf.runs, isBottom: true)
+                    kind: .merge, reason: "on request", range: leaf.range, height: 0, runs: leaf.runs, isBottom: true,
+                    scope: .thorough)
             }
         }
     }
@@ -308,9 +310,7 @@ extension BucketController {
     private func rewrite(
         _ plan: JobPlan, cuts: [[UInt8]], _ place: (Bucket, [Fragment]) -> Bucket
     ) throws(StoreError) {
-        let pieces = MergePieces(
-            stepBytes: options.jobBytes, smallBytes: options.tableFileBytes / 4, isBottom: plan.isBottom
-        ).pieces(plan.runs, in: plan.range)
+        let pieces = pieces(plan)
         let ids = Set(plan.runs.map(\.id))
         func replace(_ ranges: [KeyRange], _ root: Bucket, _ fragments: [Fragment]) -> Bucket {
             func replaced(_ bucket: Bucket) -> Bucket { ranges.reduce(bucket) { $0.removing($1, from: ids) } }
@@ -352,9 +352,18 @@ extension BucketController {
         _ runs: [Run], _ plan: JobPlan, _ cuts: [[UInt8]], _ change: (Bucket, [Fragment]) -> Bucket
     ) throws(StoreError) {
         // Only what is durable may hide entries for good.
-        let (tombstones, resolvedBefore) = structure.withLock { (state.rangeTombstones, resolutionCount) }
+        let (ranges, resolvedBefore) = structure.withLock { (durableRanges, resolutionCount) }
+        let filteredTo = options.mergeFilter == nil ? 0 : logManager.visibleSequence
         var result = try manager(priority(plan)).merge(
-            runs, cuts: cuts, isBottom: plan.isBottom, rangeTombstones: tombstones)
+            runs, cuts: cuts, isBottom: plan.isBottom, ranges: ranges, filter: beginFilter(runs))
+        for i in result.files.indices { result.files[i].filteredTo = filteredTo }
+        if result.entriesFiltered > 0 {
+            // What the filter went by must last at least as long as what came of it.
+            do { try logManager.sync() } catch {
+                for file in result.files { janitor.remove(file.finished.path) }
+                throw error
+            }
+        }
         try syncTables(result)
         try structure.withLock { () throws(StoreError) in
             if resolutionCount != resolvedBefore {
@@ -379,6 +388,8 @@ extension BucketController {
             $0.stepBytesMax = max($0.stepBytesMax, result.bytesRead)
             $0.mergeBytesWritten += UInt64(result.bytesWritten)
             $0.entriesDropped += UInt64(max(0, result.entriesRead - result.entriesWritten))
+            $0.entriesFiltered += UInt64(result.entriesFiltered)
+            $0.filterFailures += UInt64(result.filterFailures)
         }
     }
 }

@@ -33,6 +33,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     // Behind `structure`:
     let manifest: ManifestWriter
     var state: ManifestState
+    /// The range deletions of `state`.
+    var durableRanges: RangeList
     /// How many fragments name each file.
     var references: [UInt64: Int] = [:]
     var jobs: [RunningJob] = []
@@ -62,6 +64,11 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     /// What the space governor lets be hidden, and how much of what is written hides something. Guarded by `structure`.
     var hiddenLimit = HiddenLimit()
     var overlap = OverlapEstimate()
+    /// For filters; set before any job begins.
+    weak var store: Store?
+    let deadWeights = DeadEstimator()
+    /// The same for figures, which know more ranges.
+    let shownDeadWeights = DeadEstimator()
     private var threads: [PThread] = []
     private let counterLock = Lock()
     private var counted = BackgroundCounters()
@@ -81,6 +88,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
         self.segments = segments
         self.manifest = manifest
         self.state = state
+        durableRanges = RangeDeletions(state.rangeTombstones).list
         self.logManager = logManager
         let bell = Bell()
         mergeBell = bell
@@ -237,9 +245,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             let begin = Monotonic.nanoseconds()
             // Pointers and the checkpoint may only be durable when the log before them is.
             try logManager.sync()
-            let tombstones = logManager.rangeTombstones.filter { $0.sequence <= table.lastSequence }
-            let result = try manager(.urgent).flush(
-                table, over: logManager.root, rangeTombstones: tombstones)
+            let result = try manager(.urgent).flush(table, over: logManager.root)
             try syncTables(result)
             try structure.withLock { () throws(StoreError) in
                 var items: [EditItem] = [
@@ -249,9 +255,9 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
                 for (namespace, counts) in logManager.countsAfterFlush(of: table) {
                     items.append(.counts(namespace, counts))
                 }
-                let known = Set(state.rangeTombstones.map(\.sequence))
-                for tombstone in tombstones
-                where !known.contains(tombstone.sequence) {
+                // Not those that later ones cover whole.
+                let lasting = table.rangeTombstones.isEmpty ? [] : RangeDeletions(table.rangeTombstones).sequences
+                for tombstone in table.rangeTombstones where lasting.contains(tombstone.sequence) {
                     items.append(.addRangeTombstone(tombstone))
                 }
                 overlap.take(result.overlap)
@@ -302,6 +308,9 @@ package struct BackgroundCounters: Sendable {
     package var entriesDropped: UInt64 = 0
     /// The most that a step of a job read before it was published.
     package var stepBytesMax = 0
+    /// Entries that the layer above had dropped or turned into deletes, and looks of its filter that failed.
+    package var entriesFiltered: UInt64 = 0
+    package var filterFailures: UInt64 = 0
     /// Jobs on the tree that have ended, by kind.
     package var jobs: [String: UInt64] = [:]
     package var jobsFailed: UInt64 = 0

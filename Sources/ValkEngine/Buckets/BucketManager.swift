@@ -10,6 +10,8 @@ import ValkDisk
 /// A table file that a job wrote.
 struct NewFile {
     var record: TableRecordItem
+    /// What the layer above said is dead up to this sequence was looked at when the file was made.
+    var filteredTo: UInt64 = 0
     /// What the writer left in the cache.
     let finished: FinishedTable
 }
@@ -30,6 +32,9 @@ struct JobResult {
     var bytesWritten = 0
     var entriesRead = 0
     var entriesWritten = 0
+    /// Entries that the filter did not let pass as they are, and looks of it that failed.
+    var entriesFiltered = 0
+    var filterFailures = 0
 }
 
 /// An entry with its bytes.
@@ -82,13 +87,17 @@ struct BucketManager {
     /// Writes a sealed table as one run. Keeps the newest version of each key: views keep older ones in memory.
     /// Files end where children of `root` begin, whose runs are asked how much of the table is new to them.
     func flush(
-        _ table: MemoryTable, over root: Bucket, rangeTombstones: [RangeTombstone]
+        _ table: MemoryTable, over root: Bucket
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.entriesRead = table.sorted.entryCount
         let place: RunPlace = root.isLeaf ? .leaf : .inner
         var output = RunOutput(self, cuts: root.pivots, warms: true, place: place)
         var putsUntilSample = OverlapSample.interval
+        // Deletions that came later are not yet known to be durable.
+        let ranges = table.rangesWhenSealed.list
+        defer { withExtendedLifetime(ranges) {} }
+        var walk = RangeWalk(ranges)
         let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
         do {
             cursor.seekToFirst()
@@ -97,7 +106,7 @@ struct BucketManager {
                 let isOpen =
                     options.countsNamespaces && CountedKey.namespace(position.pointee.key) != nil
                     && cursor.oldestRecord.flags.contains(.priorUnknown)
-                let isHidden = hides(rangeTombstones, position)
+                let isHidden = walk.hides(position)
                 if !isHidden {
                     var entry = position.pointee
                     entry.setPriorUnknown(isOpen)
@@ -111,7 +120,7 @@ struct BucketManager {
                 cursor.countValues(newestIsDropped: isHidden, &result)
                 cursor.next()
             }
-            try output.finish(&result)
+            try output.finish(&result, rangesAppliedTo: ranges.newest)
         } catch {
             output.abandon()
             throw error
@@ -121,12 +130,16 @@ struct BucketManager {
     }
 
     /// Merges neighbouring runs (newest first) into one, whose files end at `cuts`. `isBottom`: nothing older exists in
-    /// their range, so deletes have done their work.
+    /// their range, so deletes have done their work. `ranges`: all range deletions that are durable and not done.
     func merge(
-        _ runs: [Run], cuts: [[UInt8]], isBottom: Bool, rangeTombstones: [RangeTombstone]
+        _ runs: [Run], cuts: [[UInt8]], isBottom: Bool, ranges: RangeList,
+        filter given: FilterSeat = FilterSeat(nil, nil)
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.bytesRead = runs.reduce(0) { $0 + $1.bytes }
+        var filter = given
+        var walk = RangeWalk(ranges)
+        defer { withExtendedLifetime((ranges, given)) {} }
         var output = RunOutput(
             self, cuts: cuts, warms: false, place: isBottom ? .base : cuts.isEmpty ? .leaf : .inner)
         let pins = BlockPins.make(cache)
@@ -151,14 +164,18 @@ struct BucketManager {
                     moved = 0
                 }
                 var chain = VersionChain()
-                var isHidden = take(position, resolved + merged.source, rangeTombstones, &chain, &result)
+                var isHidden = take(position, resolved + merged.source, &walk, &chain, &result)
                 if !merged.meetsOthers {
                     // The usual case, a key with one version: it goes from block to block.
                     let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
                     if !isHidden && (position.pointee.kind == .put || !isBottom) {
                         var entry = position.pointee
                         entry.setPriorUnknown(isOpen)
-                        try output.add(entry)
+                        if filter.wants(entry.key) {
+                            try add(entry, isBottom, &filter, &output, &result)
+                        } else {
+                            try output.add(entry)
+                        }
                     } else {
                         result.discards.add(position)
                     }
@@ -170,12 +187,12 @@ struct BucketManager {
                 let newestIsHidden = isHidden
                 try reading(runs) { () throws(Interruption) in try merged.next() }
                 while let older = merged.position, older.pointee.key == copy.entry.key {
-                    isHidden = isHidden || hides(rangeTombstones, older)
+                    isHidden = isHidden || walk.hides(older)
                     result.discards.add(older)
                     if isHidden {
                         result.entriesRead += 1
                     } else {
-                        _ = take(older, resolved + merged.source, rangeTombstones, &chain, &result)
+                        _ = take(older, resolved + merged.source, &walk, &chain, &result)
                     }
                     try reading(runs) { () throws(Interruption) in try merged.next() }
                 }
@@ -185,9 +202,15 @@ struct BucketManager {
                     continue
                 }
                 copy.entry.setPriorUnknown(isOpen)
-                try output.add(copy.entry)
+                if filter.wants(copy.entry.key) {
+                    try add(copy.entry, isBottom, &filter, &output, &result)
+                } else {
+                    try output.add(copy.entry)
+                }
             }
-            try output.finish(&result)
+            result.entriesFiltered = filter.verdicts
+            result.filterFailures = filter.failures
+            try output.finish(&result, rangesAppliedTo: ranges.newest)
         } catch {
             output.abandon()
             throw error
@@ -195,29 +218,33 @@ struct BucketManager {
         return result
     }
 
+    /// Writes a version as the filter says.
+    private func add(
+        _ given: Entry, _ isBottom: Bool, _ filter: inout FilterSeat, _ output: inout RunOutput,
+        _ result: inout JobResult
+    ) throws(StoreError) {
+        var entry = given
+        switch filter.judge(&entry) {
+        case .keep: try output.add(given)
+        case .drop: result.discards.add(&entry)
+        case .delete:
+            result.discards.add(&entry)
+            if !isBottom { try output.add(Entry(key: given.key, sequence: given.sequence, kind: .delete)) }
+        }
+    }
+
     /// Accounts for one version that a merge met. Returns whether a range deletion hides it.
     @inline(__always)
     private func take(
-        _ version: UnsafePointer<Entry>, _ resolved: UnsafePointer<Bool>, _ tombstones: [RangeTombstone],
+        _ version: UnsafePointer<Entry>, _ resolved: UnsafePointer<Bool>, _ walk: inout RangeWalk,
         _ chain: inout VersionChain, _ result: inout JobResult
     ) -> Bool {
         result.entriesRead += 1
-        if hides(tombstones, version) { return true }
+        if walk.hides(version) { return true }
         if options.countsNamespaces {
             chain.take(version.pointee, isResolved: resolved.pointee, deltas: &result.deltas)
         }
         return false
-    }
-
-    @inline(__always)
-    private func hides(_ tombstones: [RangeTombstone], _ entry: UnsafePointer<Entry>) -> Bool {
-        if tombstones.isEmpty { return false }
-        return hidesSlow(tombstones, entry)
-    }
-
-    @inline(never)
-    private func hidesSlow(_ tombstones: [RangeTombstone], _ entry: UnsafePointer<Entry>) -> Bool {
-        tombstones.contains { $0.sequence > entry.pointee.sequence && $0.covers(entry.pointee.key) }
     }
 
     private func reading(_ runs: [Run], _ body: () throws(Interruption) -> Void) throws(StoreError) {

@@ -10,10 +10,13 @@
 import ValkBase
 
 enum CountedKey {
+    /// The byte behind the namespace.
+    static let space: UInt8 = 1
+
     /// The namespace of a counted key (space 1), nil for all other keys.
     @inline(__always)
     static func namespace(_ key: ByteView) -> UInt32? {
-        guard key.count >= 5, key[4] == 1 else { return nil }
+        guard key.count >= 5, key[4] == space else { return nil }
         return key.base.bigEndian(0, UInt32.self)
     }
 }

@@ -23,11 +23,11 @@ struct Fragment: Sendable {
         self.file = file
         self.range = KeyRange(lower: cutsFront ? range.lower : [], upper: cutsBack ? range.upper : [])
         self.guess = guess ?? Int(record.bytes) / 2
-        known = cutsFront || cutsBack ? file.table.bytes(in: self.range) ?? bytes : Int(record.bytes)
+        known = cutsFront || cutsBack ? file.table.bytes(in: self.range, whole: record.bytes) ?? bytes : Int(record.bytes)
     }
 
     /// Of the blocks that the range touches; nil while the file has to be loaded to know.
-    var knownBytes: Int? { known > 0 ? known : file.table.bytes(in: range) }
+    var knownBytes: Int? { known > 0 ? known : file.table.bytes(in: range, whole: file.record.bytes) }
 
     /// As `knownBytes`, or a guess.
     var bytes: Int { knownBytes ?? guess }
@@ -67,16 +67,20 @@ struct Fragment: Sendable {
 }
 
 extension Table {
-    /// Bytes of the blocks that `range` touches; nil when the table is not loaded.
-    func bytes(in range: KeyRange) -> Int? {
+    /// Bytes of the blocks that `range` touches, with their share of what the file holds besides, so that the parts of a
+    /// file add up to `whole`, its size; nil when the table is not loaded.
+    func bytes(in range: KeyRange, whole: UInt64) -> Int? {
         if !isLoaded { return nil }
         if index.count == 0 { return 0 }
         let first = range.lower.isEmpty ? 0 : range.lower.withView { index.lowerBound($0) }
         let last =
             range.upper.isEmpty ? index.count - 1 : min(range.upper.withView { index.lowerBound($0) }, index.count - 1)
         if first > last { return 0 }
-        let end = index.blocks[last]
-        return end.offset + Int(end.stored) - index.blocks[first].offset
+        func end(_ block: Int) -> Int { index.blocks[block].offset + Int(index.blocks[block].stored) }
+        let share =
+            Double(end(last) - index.blocks[first].offset)
+            / Double(max(1, end(index.count - 1) - index.blocks[0].offset))
+        return Int(share * Double(whole))
     }
 
     /// Keys at which the table can be cut, about `parts` of them: separators of blocks, evenly spread. Waits for the

@@ -27,6 +27,7 @@ struct JobPlan {
     var isBottom = false
     /// The runs are those of a slot and of the leaf below it, where what is made of them belongs.
     var includesChild = false
+    var scope = MergeScope.whole
     /// Of a split: 0.5, or 0.9 where keys come in order.
     var splitKey: [UInt8] = []
     var score = 0.0

@@ -24,6 +24,8 @@ struct MergePieces {
     var smallBytes: Int
     /// Nothing older lies below: files with deletes are rewritten to be rid of them.
     var isBottom: Bool
+    /// Files that do not stay: much in them is dead.
+    var mustRewrite: Set<UInt64> = []
 
     /// Fragments of the group that overlap one another, by key.
     private struct Cluster {
@@ -78,6 +80,7 @@ struct MergePieces {
 
     private func isKept(_ clusters: [Cluster], _ i: Int) -> Bool {
         guard clusters[i].fragments.count == 1 else { return false }
+        if mustRewrite.contains(clusters[i].fragments[0].file.id) { return false }
         if isBottom && clusters[i].fragments[0].file.record.tombstones > 0 { return false }
         if clusters[i].bytes >= smallBytes { return true }
         // Alone among large ones it may as well stay.

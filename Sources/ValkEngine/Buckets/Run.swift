@@ -11,6 +11,8 @@ final class Run: @unchecked Sendable {  // Immutable after init.
     let fragments: [Fragment]
     /// 0 while the size of a fragment is a guess.
     private let measuredBytes: Int
+    /// No entry is newer.
+    let sequenceMax: UInt64
     // The fragments' tables and ends in flat memory, for reads without reference counting. Immutable after init.
     private let count: Int
     private let tables: UnsafeMutablePointer<Unmanaged<Table>>
@@ -25,12 +27,15 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         /// in the fragment, 0 when it may be.
         var threshold: Int
         var lower: ByteView
+        /// No entry of the file is newer.
+        var sequenceMax: UInt64
     }
 
     init(id: UInt64, fragments: [Fragment]) {
         self.id = id
         self.fragments = fragments
         measuredBytes = fragments.allSatisfy(\.isMeasured) ? fragments.reduce(0) { $0 + $1.bytes } : 0
+        sequenceMax = fragments.reduce(0) { max($0, $1.file.record.sequenceMax) }
         count = fragments.count
         tables = .allocate(capacity: max(1, count))
         ends = .allocate(capacity: max(1, count))
@@ -51,7 +56,7 @@ final class Run: @unchecked Sendable {  // Immutable after init.
             (ends + i).initialize(
                 to: End(
                     key: keep(upper.isEmpty ? fragment.file.record.largest : upper), threshold: upper.isEmpty ? 0 : 1,
-                    lower: keep(fragment.range.lower)))
+                    lower: keep(fragment.range.lower), sequenceMax: fragment.file.record.sequenceMax))
         }
     }
 
@@ -97,6 +102,12 @@ final class Run: @unchecked Sendable {  // Immutable after init.
             return count
         }
         return index
+    }
+
+    /// No version of `key` in this run is newer; 0 when there is none.
+    func sequenceMax(at key: ByteView) -> UInt64 {
+        let index = fragmentIndex(key)
+        return index == count ? 0 : ends[index].sequenceMax
     }
 
     /// Asks the processor for the filter line of `key`.

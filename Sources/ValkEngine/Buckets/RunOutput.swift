@@ -87,8 +87,10 @@ struct RunOutput: ~Copyable {
         target = nil
     }
 
-    mutating func finish(_ result: inout JobResult) throws(StoreError) {
+    /// `rangesAppliedTo`: nothing of what was written is hidden by a range deletion up to this sequence.
+    mutating func finish(_ result: inout JobResult, rangesAppliedTo: UInt64) throws(StoreError) {
         try closeFile()
+        for i in written.indices { written[i].record.rangesAppliedTo = rangesAppliedTo }
         result.files = written
         result.entriesWritten = entries
         result.bytesWritten = written.reduce(0) { $0 + $1.finished.fileBytes }

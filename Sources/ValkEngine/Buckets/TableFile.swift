@@ -12,6 +12,8 @@ final class TableFile: @unchecked Sendable {  // `table` is thread-safe; flags a
     let id: UInt64
     let table: Table
     let record: TableRecordItem
+    /// See `NewFile.filteredTo`.
+    let filteredTo: UInt64
     private let segmentHolds: [SegmentHold]
     private let janitor: Janitor
     private let path: String
@@ -19,7 +21,11 @@ final class TableFile: @unchecked Sendable {  // `table` is thread-safe; flags a
     /// Every `priorUnknown` in the file has been accounted for already; the flags in it mean nothing any more.
     private let resolved: Atomic<Bool>
 
-    init(id: UInt64, table: Table, record: TableRecordItem, holds: [SegmentHold], path: String, janitor: Janitor) {
+    init(
+        id: UInt64, table: Table, record: TableRecordItem, holds: [SegmentHold], path: String, janitor: Janitor,
+        filteredTo: UInt64 = 0
+    ) {
+        self.filteredTo = filteredTo
         self.id = id
         self.table = table
         self.record = record
@@ -32,11 +38,11 @@ final class TableFile: @unchecked Sendable {  // `table` is thread-safe; flags a
     /// A file that was just written.
     static func open(
         _ record: TableRecordItem, disk: any Disk, directory: String, cache: BlockCache, segments: SegmentRegistry,
-        janitor: Janitor, warm: FinishedTable? = nil
+        janitor: Janitor, warm: FinishedTable? = nil, filteredTo: UInt64 = 0
     ) throws(StoreError) -> TableFile {
         let path = BucketManager.path(directory, record.fileId)
         let table = try Table.open(disk: disk, path: path, fileId: record.fileId, cache: cache, warm: warm)
-        return TableFile(record, table, segments, janitor)
+        return TableFile(record, table, segments, janitor, filteredTo: filteredTo)
     }
 
     /// A file that the manifest names. It is opened when somebody needs it.
@@ -50,11 +56,12 @@ final class TableFile: @unchecked Sendable {  // `table` is thread-safe; flags a
     }
 
     private convenience init(
-        _ record: TableRecordItem, _ table: Table, _ segments: SegmentRegistry, _ janitor: Janitor
+        _ record: TableRecordItem, _ table: Table, _ segments: SegmentRegistry, _ janitor: Janitor,
+        filteredTo: UInt64 = 0
     ) {
         self.init(
             id: record.fileId, table: table, record: record, holds: record.segments.map { segments.hold($0.segment) },
-            path: table.path, janitor: janitor)
+            path: table.path, janitor: janitor, filteredTo: filteredTo)
     }
 
     var countsResolved: Bool { resolved.load(ordering: .acquiring) }

@@ -181,19 +181,19 @@ extension Bucket {
             runs: all.reversed())
     }
 
-    // MARK: Dropping files
+    // MARK: Dropping fragments
 
-    /// The tree without these files.
-    func dropping(_ files: Set<UInt64>) -> Bucket {
-        let keptChildren = children.map { $0.dropping(files) }
-        let touched = runs.contains { $0.fragments.contains { files.contains($0.file.id) } }
+    /// The tree without these fragments.
+    func dropping(_ isDropped: (Fragment) -> Bool) -> Bucket {
+        let keptChildren = children.map { $0.dropping(isDropped) }
+        let touched = runs.contains { $0.fragments.contains(where: isDropped) }
         let isSame = !touched && zip(children, keptChildren).allSatisfy { $0 === $1 }
         if isSame { return self }
         let keptRuns =
             !touched
             ? runs
             : runs.compactMap { run -> Run? in
-                let kept = run.fragments.filter { !files.contains($0.file.id) }
+                let kept = run.fragments.filter { !isDropped($0) }
                 if kept.count == run.fragments.count { return run }
                 return kept.isEmpty ? nil : Run(id: run.id, fragments: kept)
             }

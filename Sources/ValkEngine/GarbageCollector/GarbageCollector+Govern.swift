@@ -88,6 +88,8 @@ extension GarbageCollector {
     /// Takes the figures, and finds the segments that can give something back.
     private func measure() -> [Candidate] {
         let horizon = controller.logManager.horizon.horizon
+        controller.tendDeadHints()
+        let dead = controller.deadNow()
         let (known, hidden) = controller.structure.withLock {
             figures = SpaceFigures()
             figures.tableBytes = controller.state.tables.values.reduce(0) { $0 + Int($1.bytes) }
@@ -115,7 +117,9 @@ extension GarbageCollector {
                 candidates.append(Candidate(segment: segment, allocated: allocated, left: left))
             }
         }
-        figures.hiddenBytes = min(hidden.values, figures.referencedBytes)
+        figures.deadTableBytes = dead.tableBytes
+        figures.deadValueBytes = min(dead.valueBytes, figures.referencedBytes)
+        figures.hiddenBytes = min(hidden.values + figures.deadValueBytes, figures.referencedBytes)
         figures.target = Double(targetThousandths.load(ordering: .relaxed)) / 1000
         watchDisk()
         return candidates

@@ -12,6 +12,10 @@ package struct SpaceFigures: Sendable, Equatable {
     package var referencedBytes = 0
     /// Of those, below a newer version. An estimate.
     package var hiddenBytes = 0
+    /// Of the hidden, in ranges that were deleted or that the layer above says are dead; and what of the tables is in
+    /// such ranges. Estimates.
+    package var deadValueBytes = 0
+    package var deadTableBytes = 0
     package var allocatedBytes = 0
     package var tableBytes = 0
     /// Of those, below a newer version. An estimate.

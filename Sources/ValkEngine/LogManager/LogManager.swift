@@ -33,8 +33,11 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private var nextSequence: UInt64
     private var heldSegment: UInt32
     private(set) var baseCounts: CountDeltas
-    /// Of the view; here, where a write looks.
-    private var hasRangeTombstones: Bool
+    /// Of the view, and of the batch that is being applied.
+    private var ranges: RangeDeletions
+    private var newestRange: UInt64
+    /// The batch that is being applied deletes a range.
+    private var hasNewRanges = false
     private var hasNoSpace = false
     /// The space governor keeps what is left of the device for deletes and for giving space back.
     private var isNearlyFull = false
@@ -42,13 +45,12 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private var stopReason: StoreError?
     /// A range was deleted: a flush gives its space back.
     private var wantsSeal = false
-    /// Range deletions since the last seal.
-    private var rangeDeletions = 0
 
     private let viewGeneration = Atomic<UInt64>(1)
     let horizon = ViewHorizon()
     let pace: WritePace
     private let viewObservers = Guarded<[@Sendable () -> Void]>([])
+    let deadHints = DeadHints()
     private let visibleAtomic: Atomic<UInt64>
     private let separationThreshold: Atomic<Int>
 
@@ -64,7 +66,8 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         self.pool = pool
         self.segments = segments
         self.view = view
-        hasRangeTombstones = view.hasRangeTombstones
+        ranges = view.rangeDeletions
+        newestRange = ranges.newest
         pace = WritePace(mergeWidth: options.mergeWidth)
         self.baseCounts = baseCounts
         reportEvent = report
@@ -86,7 +89,6 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     }
 
     var root: Bucket { commitLock.withLock { view.root } }
-    var rangeTombstones: [RangeTombstone] { commitLock.withLock { view.rangeTombstones } }
 
     /// Keys of a namespace; not exact while `unknown` is not 0.
     func counts(namespace: UInt32) -> NamespaceCounts {
@@ -147,6 +149,9 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             table.segmentHolds.append(segments.hold(heldSegment))
         }
         nextSequence = sequence
+        if batch.hasDeadRanges { noteDead(batch) }
+        // Before the sequences can be seen; see `StoreReader.begin`.
+        if hasNewRanges { showRanges() }
         visibleAtomic.store(sequence &- 1, ordering: .releasing)
         table.logBytes &+= bytes
         if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= options.replayBytesMax
@@ -159,7 +164,10 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or
     /// two.
-    private var isWorthSealing: Bool { view.active.sorted.usedBytes > 1 << 20 || rangeDeletions > 64 }
+    private var isWorthSealing: Bool { 
+        view.active.sorted.usedBytes > 1 << 20 || view.active.rangeTombstones.count > rangesBeforeSeal
+    }
+    private var rangesBeforeSeal: Int { ranges.count > options.rangeDeletionsMax ? 0 : 64 }
 
     /// With the commit lock held; gives it up while it waits.
     private func admit(_ bytes: Int, _ onlyDeletes: Bool, _ mayBlock: Bool) throws(Interruption) {
@@ -198,9 +206,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             type, flags: flags, tag: operation.tag, expireAt: operation.expireAt, sequence: sequence, key: key,
             value: value, isSeparated: separates)
         if operation.action == .deleteRange {
-            addRangeTombstone(RangeTombstone(lower: key.array, upper: value.array, sequence: sequence))
-            wantsSeal = true
-            rangeDeletions += 1
+            addRangeTombstone(RangeTombstone(lower: key.array, upper: value.array, sequence: sequence), to: table)
             return
         }
         if table.firstWriteTime == 0 { table.firstWriteTime = Monotonic.nanoseconds() }
@@ -217,14 +223,35 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// With the commit lock held.
     @inline(__always)
     private func isRangeDeleted(_ key: ByteView, _ sequence: UInt64) -> Bool {
-        hasRangeTombstones && view.isRangeDeleted(key, sequence: sequence, maxSequence: UInt64.max)
+        sequence < newestRange && ranges.sequence(over: key) > sequence
     }
 
-    private func addRangeTombstone(_ tombstone: RangeTombstone) {
-        replaceView(
-            View(
-                active: view.active, sealed: view.sealed, root: view.root,
-                rangeTombstones: view.rangeTombstones + [tombstone]))
+    private func addRangeTombstone(_ tombstone: RangeTombstone, to table: MemoryTable) {
+        ranges = ranges.adding(tombstone)
+        newestRange = ranges.newest
+        hasNewRanges = true
+        table.rangeTombstones.append(tombstone)
+        wantsSeal = true
+    }
+
+    private func noteDead(_ batch: WriteBatch) {
+        if options.mergeFilter == nil { return }
+        batch.forEachDeadRange { lower, upper in
+            deadHints.add(RangeTombstone(lower: lower.array, upper: upper.array, sequence: nextSequence - 1))
+        }
+    }
+
+    /// See `Store.noteDead`.
+    func noteDead(_ lower: ByteView, _ upper: ByteView) {
+        if options.mergeFilter == nil { return }
+        commitLock.withLock {
+            deadHints.add(RangeTombstone(lower: lower.array, upper: upper.array, sequence: nextSequence - 1))
+        }
+    }
+
+    private func showRanges() {
+        hasNewRanges = false
+        replaceView(View(active: view.active, sealed: view.sealed, root: view.root, rangeDeletions: ranges))
     }
 
     /// Shows the same again under a new number: who needs what has just been replaced holds an older one.
@@ -232,7 +259,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         let old = commitLock.withLock { () -> View in
             let old = view
             replaceView(
-                View(active: old.active, sealed: old.sealed, root: old.root, rangeTombstones: old.rangeTombstones))
+                View(active: old.active, sealed: old.sealed, root: old.root, rangeDeletions: old.rangeDeletions))
             return old
         }
         withExtendedLifetime(old) {}
@@ -246,22 +273,21 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private func replaceView(_ new: View) {
         new.ticket = horizon.enter(viewGeneration.load(ordering: .relaxed) + 1)
         view = new
-        hasRangeTombstones = new.hasRangeTombstones
         viewGeneration.wrappingAdd(1, ordering: .releasing)
     }
 
     /// With the commit lock held: the active table becomes the newest sealed one.
     private func seal() {
         wantsSeal = false
-        rangeDeletions = 0
         let table = view.active
         table.endPosition = log.replayPosition
         table.lastSequence = nextSequence &- 1
+        table.rangesWhenSealed = ranges
         let next = MemoryTable(pool: pool, startPosition: table.endPosition, tableBytes: options.tableBytes)
         next.segmentHolds = [segments.hold(table.endPosition.segment)]
         if heldSegment != table.endPosition.segment { next.segmentHolds.append(segments.hold(heldSegment)) }
         replaceView(
-            View(active: next, sealed: [table] + view.sealed, root: view.root, rangeTombstones: view.rangeTombstones))
+            View(active: next, sealed: [table] + view.sealed, root: view.root, rangeDeletions: ranges))
         if options.usesThreads { pace.set(sealed: view.sealed.count) }
         sealBell.ring()
     }
@@ -389,10 +415,12 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             if let flushed { baseCounts.add(flushed.deltas) }
             baseCounts.add(deltas)
             for namespace in forgottenNamespaces { baseCounts.forget(namespace) }
+            ranges = ranges.removing(removedTombstones)
+            newestRange = ranges.newest
             replaceView(
                 View(
                     active: view.active, sealed: view.sealed.filter { $0 !== flushed }, root: root,
-                    rangeTombstones: view.rangeTombstones.filter { !removedTombstones.contains($0.sequence) }))
+                    rangeDeletions: ranges))
             if options.usesThreads { pace.set(sealed: view.sealed.count) }
             let wasFull = hasNoSpace
             hasNoSpace = false

@@ -16,6 +16,10 @@ final class MemoryTable: @unchecked Sendable {  // `sorted` has its own rules; t
     var firstWriteTime: UInt64 = 0
     /// Upper bound of the log bytes that a replay of this table reads.
     var logBytes = 0
+    /// Those that were written while the table was the active one, oldest first.
+    var rangeTombstones: [RangeTombstone] = []
+    /// All that there were when the table was sealed; none is newer than `lastSequence`.
+    var rangesWhenSealed = RangeDeletions.none
     /// Keep the segments that this table's records and values lie in.
     var segmentHolds: [SegmentHold] = []
 

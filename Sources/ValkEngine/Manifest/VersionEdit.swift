@@ -23,6 +23,8 @@ struct TableRecordItem: Equatable, Sendable {
     var largest: [UInt8] = []
     /// Log segments that the file's pointers lead to, with the bytes of the values there.
     var segments: [SegmentShare] = []
+    /// No entry of the file is hidden by a range deletion with at most this sequence.
+    var rangesAppliedTo: UInt64 = 0
 }
 
 struct SegmentShare: Equatable, Sendable {
@@ -237,6 +239,7 @@ struct VersionEdit: Equatable, Sendable {
             out.appendVarint(share.bytes)
             out.appendVarint(share.count)
         }
+        if table.rangesAppliedTo > 0 { out.appendVarint(table.rangesAppliedTo) }
     }
 
     // MARK: Decoding
@@ -352,6 +355,11 @@ struct VersionEdit: Equatable, Sendable {
                 let entries = reader.varint()
             else { return nil }
             table.segments.append(SegmentShare(segment: UInt32(segment), bytes: bytes, count: entries))
+        }
+        // Missing in what older builds wrote.
+        if reader.remaining > 0 {
+            guard let sequence = reader.varint() else { return nil }
+            table.rangesAppliedTo = sequence
         }
         return table
     }

@@ -50,12 +50,16 @@ package final class StoreReader {
         }
     }
 
-    /// Starts a command: takes the newest view, then the visible sequence (in this order: see View).
+    /// Starts a command: takes the newest view, then the visible sequence (in this order: see View). A batch that
+    /// deletes a range is part of the view, not of the tables, so a view from before it does not do for a sequence of
+    /// after it.
     @inline(__always)
     package func begin() {
-        let now = store.generation
-        if now != generation { renew() }
-        visible = store.visibleSequence
+        while true {
+            visible = store.visibleSequence
+            if store.generation == generation { return }
+            renew()
+        }
     }
 
     @inline(never)
@@ -103,7 +107,7 @@ package final class StoreReader {
         var path = view.path
         while let run = path.next(key) { run._withUnsafeGuaranteedRef { $0.prefetch(key, hash) } }
         switch findInMemory(view, key, hash) {
-        case .found: return checked(key, visible)
+        case .found: return checked(key)
         case .deleted: return nil
         case .absent: return view.hasRuns ? try findInRuns(key, hash, view.path) : nil
         }
@@ -141,7 +145,7 @@ package final class StoreReader {
         switch findInMemory(view, key, item.pointee.hash) {
         case .found:
             item.pointee.frame?.unpin()
-            return checked(key, visible)
+            return checked(key)
         case .deleted:
             item.pointee.frame?.unpin()
             return nil
@@ -154,7 +158,7 @@ package final class StoreReader {
         pins.pointee.add(frame)
         BlockView(frame).readBody(item.pointee.body, item.pointee.bodyLength, into: slot)
         slot.pointee.key = key
-        return slot.pointee.kind == .delete ? nil : checked(key, visible)
+        return slot.pointee.kind == .delete ? nil : checked(key)
     }
 
     private func findInRuns(
@@ -162,7 +166,10 @@ package final class StoreReader {
     ) throws(Interruption) -> UnsafePointer<Entry>? {
         let maxSequence = visible
         var path = first
+        let deleted = view.hasRangeDeletions ? view.rangeDeletion(of: key) : 0
         while let run = path.next(key) {
+            // What is older than the key's deletion need not be read.
+            if deleted != 0 && run._withUnsafeGuaranteedRef({ $0.sequenceMax(at: key) }) < deleted { continue }
             let result = run._withUnsafeGuaranteedRef {
                 $0.find(key, hash, maxSequence: maxSequence, slot, pins, mayBlock: mayBlock)
             }
@@ -170,7 +177,7 @@ package final class StoreReader {
             case .absent: continue
             case .found:
                 if slot.pointee.kind == .delete { return nil }
-                return checked(key, maxSequence)
+                return checked(key)
             case .wouldBlock: throw .wouldBlock
             case .damaged: throw .damaged
             case .readFailed: throw .readFailed
@@ -180,13 +187,8 @@ package final class StoreReader {
     }
 
     @inline(__always)
-    private func checked(_ key: ByteView, _ maxSequence: UInt64) -> UnsafePointer<Entry>? {
-        if view.hasRangeTombstones
-            && view.isRangeDeleted(key, sequence: slot.pointee.sequence, maxSequence: maxSequence)
-        {
-            return nil
-        }
-        return UnsafePointer(slot)
+    private func checked(_ key: ByteView) -> UnsafePointer<Entry>? {
+        view.isRangeDeleted(key, sequence: slot.pointee.sequence) ? nil : UnsafePointer(slot)
     }
 
     private func findOwn(_ own: WriteBatch.Own, _ batch: WriteBatch) -> UnsafePointer<Entry>? {

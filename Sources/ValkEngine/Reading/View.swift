@@ -10,23 +10,13 @@
 
 import ValkBase
 
-/// All keys in `lower ..< upper` older than `sequence` are deleted.
-struct RangeTombstone: Equatable, Sendable {
-    let lower: [UInt8]
-    let upper: [UInt8]
-    let sequence: UInt64
-
-    func covers(_ key: ByteView) -> Bool {
-        lower.withView { $0.compare(key) } <= 0 && upper.withView { key.compare($0) } < 0
-    }
-}
-
 final class View: @unchecked Sendable {  // Immutable after init; the sorted tables have their own rules.
     let active: MemoryTable
     /// Newest first.
     let sealed: [MemoryTable]
     let root: Bucket
-    let rangeTombstones: [RangeTombstone]
+    /// All of them are older than any moment at which the view is read.
+    let rangeDeletions: RangeDeletions
     /// Counts the view among the living; set before it is shown.
     var ticket: ViewTicket?
 
@@ -34,19 +24,19 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
     let memory: UnsafeMutablePointer<Unmanaged<SortedTable>>
     let memoryCount: Int
     private let rootRef: Unmanaged<Bucket>
+    private let rangeRef: Unmanaged<RangeDeletions>
     /// Whether there is anything below the tables in memory.
     let hasRuns: Bool
-    let hasRangeTombstones: Bool
-    /// Largest sequence of a range deletion: entries written later need no look at them.
-    let newestTombstone: UInt64
+    /// Largest sequence of a range deletion, 0 when there is none: entries written later need no look at them.
+    private let newestRangeDeletion: UInt64
 
-    init(active: MemoryTable, sealed: [MemoryTable], root: Bucket, rangeTombstones: [RangeTombstone]) {
+    init(active: MemoryTable, sealed: [MemoryTable], root: Bucket, rangeDeletions: RangeDeletions) {
         self.active = active
         self.sealed = sealed
         self.root = root
-        self.rangeTombstones = rangeTombstones
-        hasRangeTombstones = !rangeTombstones.isEmpty
-        newestTombstone = rangeTombstones.reduce(0) { max($0, $1.sequence) }
+        self.rangeDeletions = rangeDeletions
+        rangeRef = .passUnretained(rangeDeletions)
+        newestRangeDeletion = rangeDeletions.newest
         memoryCount = sealed.count + 1
         memory = .allocate(capacity: memoryCount)
         memory.initialize(to: Unmanaged.passUnretained(active.sorted))
@@ -65,22 +55,28 @@ final class View: @unchecked Sendable {  // Immutable after init; the sorted tab
     @inline(__always) var path: RunPath { RunPath(rootRef) }
 
     /// One cursor for each sorted table and each run of the root, in reading order, and one for all children of the
-    /// root. `pins` must outlive them.
-    func cursors(maxSequence: UInt64, pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool) -> [EntryCursor] {
+    /// root. `pins` must outlive them. Those over runs leave out what `hiding` hides.
+    func cursors(
+        maxSequence: UInt64, pins: UnsafeMutablePointer<BlockPins>, mayBlock: Bool, hiding: RangeDeletions
+    ) -> [EntryCursor] {
         var cursors: [EntryCursor] = [SortedTableCursor(active.sorted, maxSequence: maxSequence)]
         for table in sealed {
             cursors.append(SortedTableCursor(table.sorted, maxSequence: maxSequence))
         }
-        return cursors + root.cursors(pins, access: .scan, mayBlock: mayBlock)
+        return cursors + root.cursors(pins, access: .scan, mayBlock: mayBlock, hiding: hiding)
     }
 
-    /// Whether a range deletion newer than `sequence` and not newer than `maxSequence` hides `key`.
-    func isRangeDeleted(_ key: ByteView, sequence: UInt64, maxSequence: UInt64) -> Bool {
-        if sequence > newestTombstone { return false }
-        for tombstone in rangeTombstones
-        where tombstone.sequence > sequence && tombstone.sequence <= maxSequence && tombstone.covers(key) {
-            return true
-        }
-        return false
+    @inline(__always) var hasRangeDeletions: Bool { newestRangeDeletion != 0 }
+
+    /// Sequence of the newest range deletion of `key`, 0 when there is none.
+    func rangeDeletion(of key: ByteView) -> UInt64 {
+        rangeRef._withUnsafeGuaranteedRef { $0.sequence(over: key) }
+    }
+
+    /// Whether a range deletion hides the version of `key` with this sequence.
+    @inline(__always)
+    func isRangeDeleted(_ key: ByteView, sequence: UInt64) -> Bool {
+        if sequence >= newestRangeDeletion { return false }
+        return rangeDeletion(of: key) > sequence
     }
 }

@@ -8,16 +8,16 @@ final class BatchCursor: EntryCursor {
     /// Newest operation of each key, by key.
     private var order: [WriteBatch.Operation] = []
     private var at = 0
-    private let sequence: UInt64
     private let slot: UnsafeMutablePointer<Entry>
 
-    /// `sequence` is given to all entries; larger than any in the store.
-    init(_ batch: WriteBatch, sequence: UInt64) {
+    /// All entries have the largest sequence that there is. What a later range deletion of the batch covers is shown as
+    /// deleted.
+    init(_ batch: WriteBatch) {
         self.batch = batch
-        self.sequence = sequence
         slot = .allocate(capacity: 1)
         slot.initialize(to: Entry())
         super.init()
+        let ranges = batch.rangeDeletions
         let points = batch.operations.enumerated().filter { $0.element.action != .deleteRange }
         let sorted = points.sorted {
             let byKey = batch.key($0.element).compare(batch.key($1.element))
@@ -26,6 +26,9 @@ final class BatchCursor: EntryCursor {
         for item in sorted {
             if let last = order.last, batch.key(last) == batch.key(item.element) { continue }
             order.append(item.element)
+            if !ranges.isEmpty, ranges.sequence(over: batch.key(item.element)) > UInt64(item.offset) {
+                order[order.count - 1].action = .delete
+            }
         }
         at = order.count
     }
@@ -40,7 +43,7 @@ final class BatchCursor: EntryCursor {
         }
         let operation = order[at]
         slot.pointee = Entry(
-            key: batch.key(operation), sequence: sequence, kind: operation.action == .put ? .put : .delete, flags: [],
+            key: batch.key(operation), sequence: UInt64.max, kind: operation.action == .put ? .put : .delete, flags: [],
             tag: operation.tag, expireAt: operation.expireAt, value: batch.value(operation))
         position = UnsafePointer(slot)
     }

@@ -17,9 +17,9 @@ import ValkBase
 package final class StoreCursor {
     private let store: Store
     private let view: View
-    private let maxSequence: UInt64
+    /// Those of the view, and of the batch.
+    private let ranges: RangeDeletions
     private let mayBlock: Bool
-    private let batch: WriteBatch?
     private let merge: MergeCursor
     private var lower = ByteBuffer()
     private var upper = ByteBuffer()
@@ -44,18 +44,13 @@ package final class StoreCursor {
     ) {
         self.store = store
         self.view = view
-        self.maxSequence = maxSequence
         self.mayBlock = mayBlock
         pins = BlockPins.make(store.cache)
         fetched = .allocate(capacity: 1)
         fetched.initialize(to: ByteBuffer())
-        var sources = view.cursors(maxSequence: maxSequence, pins: pins, mayBlock: mayBlock)
-        if let batch, !batch.isEmpty {
-            self.batch = batch
-            sources.append(BatchCursor(batch, sequence: UInt64.max))
-        } else {
-            self.batch = nil
-        }
+        ranges = batch.map { $0.rangeDeletions(over: view.rangeDeletions) } ?? view.rangeDeletions
+        var sources = view.cursors(maxSequence: maxSequence, pins: pins, mayBlock: mayBlock, hiding: ranges)
+        if let batch, !batch.isEmpty { sources.append(BatchCursor(batch)) }
         merge = MergeCursor(sources)
         slot = .allocate(capacity: 1)
         slot.initialize(to: Entry())
@@ -172,13 +167,7 @@ package final class StoreCursor {
 
     private func isLive(_ entry: Entry) -> Bool {
         if entry.kind == .delete { return false }
-        if entry.sequence == UInt64.max { return true }
-        if view.hasRangeTombstones
-            && view.isRangeDeleted(entry.key, sequence: entry.sequence, maxSequence: maxSequence)
-        {
-            return false
-        }
-        return batch?.deletesRange(entry.key) != true
+        return entry.sequence >= ranges.newest || ranges.sequence(over: entry.key) <= entry.sequence
     }
 
     /// Where a stretch of dead entries began, and how many there are; noted for the planner when they are too many.

@@ -4,10 +4,16 @@
 import ValkBase
 
 extension Bucket {
-    /// One cursor for each run, newest first, and one for all children. `pins` must outlive them.
-    func cursors(_ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) -> [EntryCursor] {
-        var cursors: [EntryCursor] = runs.map { RunCursor($0, pins, access: access, mayBlock: mayBlock) }
-        if !isLeaf { cursors.append(ChildrenCursor(self, pins, access: access, mayBlock: mayBlock)) }
+    /// One cursor for each run, newest first, and one for all children, without what `hiding` hides. `pins` must
+    /// outlive them.
+    func cursors(
+        _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool, hiding: RangeDeletions
+    ) -> [EntryCursor] {
+        var cursors: [EntryCursor] = runs.map { run in
+            let cursor = RunCursor(run, pins, access: access, mayBlock: mayBlock)
+            return hiding.isEmpty ? cursor : LiveCursor(cursor, run, hiding)
+        }
+        if !isLeaf { cursors.append(ChildrenCursor(self, pins, access: access, mayBlock: mayBlock, hiding: hiding)) }
         return cursors
     }
 }
@@ -17,20 +23,25 @@ final class ChildrenCursor: SequenceCursor {
     private let pins: UnsafeMutablePointer<BlockPins>
     private let access: TableAccess
     private let mayBlock: Bool
+    private let hiding: RangeDeletions
 
     /// `pins` must outlive the cursor.
-    init(_ bucket: Bucket, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool) {
+    init(
+        _ bucket: Bucket, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool,
+        hiding: RangeDeletions
+    ) {
         self.bucket = bucket
         self.pins = pins
         self.access = access
         self.mayBlock = mayBlock
+        self.hiding = hiding
         super.init(count: bucket.children.count)
     }
 
     override func source(of key: ByteView) -> Int { bucket.slot(key) }
 
     override func open(_ index: Int) -> (EntryCursor, KeyRange) {
-        let sources = bucket.children[index].cursors(pins, access: access, mayBlock: mayBlock)
+        let sources = bucket.children[index].cursors(pins, access: access, mayBlock: mayBlock, hiding: hiding)
         return (sources.count == 1 ? sources[0] : MergeCursor(sources), .all)
     }
 }

@@ -10,7 +10,7 @@ import ValkTestSupport
 @Suite struct JanitorTests {
     private static func makeView() -> View {
         let table = MemoryTable(pool: ChunkPool(idleChunksMax: 4), startPosition: .zero, tableBytes: 64 << 10)
-        return View(active: table, sealed: [], root: Bucket(rootRuns: []), rangeTombstones: [])
+        return View(active: table, sealed: [], root: Bucket(rootRuns: []), rangeDeletions: .none)
     }
 
     /// The janitor is held up in a removal; until it goes on, what was discarded stays.
