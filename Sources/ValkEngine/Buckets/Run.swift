@@ -117,11 +117,15 @@ final class Run: @unchecked Sendable {  // Immutable after init.
         if index < count { tables[index]._withUnsafeGuaranteedRef { $0.prefetch(hash) } }
     }
 
-    /// Whether the filter says so; no for a table that is not loaded. A sample for estimates, no answer for readers.
-    func mayHold(_ key: ByteView, _ hash: UInt64) -> Bool {
+    /// Whether the filter says so; nil when the table is not loaded and, with `loads`, cannot be. A sample for
+    /// estimates, no answer for readers. `loads`: waits for the device.
+    func mayHold(_ key: ByteView, _ hash: UInt64, loads: Bool) -> Bool? {
         let index = holder(key)
         if index == count { return false }
-        return tables[index]._withUnsafeGuaranteedRef { $0.isLoaded && $0.mayContain(hash) }
+        return tables[index]._withUnsafeGuaranteedRef {
+            if !$0.isLoaded && $0.prepare(mayBlock: loads) != nil { return nil }
+            return $0.mayContain(hash)
+        }
     }
 
     enum Place {

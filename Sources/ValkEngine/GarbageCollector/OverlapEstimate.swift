@@ -19,20 +19,24 @@ struct OverlapSample: Sendable {
     /// One key in so many is asked for.
     static let interval = 32
 
-    /// Asks the runs on `path`, which are those below the key's own.
-    mutating func ask(_ key: ByteView, _ path: RunPath) {
+    /// Asks the runs on `path`, which are those below the key's own. Where a table is not loaded nothing was asked,
+    /// unless `loads`, which waits for the device.
+    mutating func ask(_ key: ByteView, _ path: RunPath, loads: Bool = false) {
         let hash = key.hash64
         let noHash = ~hash &* 0x9E37_79B9_7F4A_7C15
-        asked += 1
         var holds = false
         var holdsNone = false
         var path = path
         while let run = path.next(key) {
-            run._withUnsafeGuaranteedRef {
-                holds = holds || $0.mayHold(key, hash)
-                holdsNone = holdsNone || $0.mayHold(key, noHash)
+            let isKnown = run._withUnsafeGuaranteedRef { run in
+                guard let held = run.mayHold(key, hash, loads: loads) else { return false }
+                holds = holds || held
+                holdsNone = holdsNone || run.mayHold(key, noHash, loads: false) == true
+                return true
             }
+            if !isKnown { return }
         }
+        asked += 1
         if holds { held += 1 }
         if holdsNone { falselyHeld += 1 }
     }
@@ -107,7 +111,7 @@ extension BucketController {
         }
         var seen = 0
         while fault == nil, seen < 32, let entry = cursor.position {
-            if entry.pointee.kind == .put { sample.ask(entry.pointee.key, path) }
+            if entry.pointee.kind == .put { sample.ask(entry.pointee.key, path, loads: true) }
             seen += 1
             do throws(Interruption) { try cursor.next() } catch { fault = error }
         }
