@@ -29,8 +29,8 @@ public struct StoreOptions: Sendable {
     public var segmentBytes: Int = 64 << 20
     /// Uncompressed target of a table block. 512 bytes to 64 KiB.
     public var blockBytes: Int = 4096
-    /// Bloom filter bits per key, 0 for none: in runs of leaves; runs of inner buckets, which are small, get 4 more, the
-    /// oldest run of a leaf 2 less.
+    /// Bloom filter bits per key, 0 for none: in runs of leaves; runs of inner buckets, which are small, get 4 more,
+    /// the oldest run of a leaf 2 less.
     public var filterBitsPerKey: Int = 12
     /// Threads for merges, 1 to 64; 0: one less than there are processors, and at least one. Flushes have one of their
     /// own.

@@ -83,7 +83,9 @@ package final class WriteBatch {
     }
 
     package func mark() -> Mark {
-        Mark(operations: count, bytes: bytes.count, payload: payloadBytes, largest: largestValue, deadRanges: deadRanges.count)
+        Mark(
+            operations: count, bytes: bytes.count, payload: payloadBytes, largest: largestValue,
+            deadRanges: deadRanges.count)
     }
 
     /// Forgets everything added after `mark`.

@@ -1,6 +1,6 @@
-// Jobs where ranges are dead, so that their space comes back without anybody asking for it: what lies above the leaves is
-// pushed down when an eighth of it is dead, and in a leaf those parts are merged in which an eighth of a file is dead.
-// When very many range deletions are live, whatever they hide is worth a job.
+// Jobs where ranges are dead, so that their space comes back without anybody asking for it: what lies above the leaves
+// is pushed down when an eighth of it is dead, and in a leaf those parts are merged in which an eighth of a file is
+// dead. When very many range deletions are live, whatever they hide is worth a job.
 
 import ValkBase
 
@@ -40,7 +40,9 @@ extension BucketController {
         logManager.root.forEach { bucket in
             if bucket.isLeaf {
                 let fragments = bucket.runs.flatMap(\.fragments)
-                let dead = fragments.reduce(0) { isMuch($1, lists) ? $0 + deadWeights.weight($1, lists).tableBytes : $0 }
+                let dead = fragments.reduce(0) {
+                    isMuch($1, lists) ? $0 + deadWeights.weight($1, lists).tableBytes : $0
+                }
                 offer(dead, bucket.range) {
                     JobPlan(
                         kind: .merge, reason: reason, range: bucket.range, height: 0, runs: bucket.runs,
@@ -48,7 +50,8 @@ extension BucketController {
                 }
                 return
             }
-            if !bucket.runs.contains(where: { $0.fragments.contains { deadWeights.weight($0, lists).tableBytes > 0 } }) {
+            if !bucket.runs.contains(where: { $0.fragments.contains { deadWeights.weight($0, lists).tableBytes > 0 } })
+            {
                 return
             }
             for child in bucket.children {

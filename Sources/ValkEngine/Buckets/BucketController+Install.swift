@@ -85,8 +85,8 @@ extension BucketController {
         return added.isEmpty ? durableRanges : durableRanges.overlaid(RangeDeletions(added).list)
     }
 
-    /// Parts of files that durable range deletions cover whole: they are dropped without reading them. Not of files that
-    /// a job reads: what it drops it counts itself.
+    /// Parts of files that durable range deletions cover whole: they are dropped without reading them. Not of files
+    /// that a job reads: what it drops it counts itself.
     private func coveredParts(_ root: Bucket, _ ranges: RangeList) -> [FragmentPlace: Fragment] {
         var busy = Set<UInt64>()
         for running in jobs { busy.formUnion(running.files) }

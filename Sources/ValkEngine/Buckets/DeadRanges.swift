@@ -1,10 +1,10 @@
-// Ranges that are known to be dead while their bytes are still on the disk: how many bytes that is, and where a job would
-// give most of it back. Known from range deletions, which decide, and from hints of the layer above, which do not: a
-// merge goes there and asks the filter.
+// Ranges that are known to be dead while their bytes are still on the disk: how many bytes that is, and where a job
+// would give most of it back. Known from range deletions, which decide, and from hints of the layer above, which do
+// not: a merge goes there and asks the filter.
 //
-// All of it is an estimate from the tables' indexes, in blocks; it steers jobs and figures. Nothing here is stored: range
-// deletions are in the manifest anyhow, and hints are gone with a restart. What they meant is then found when merges
-// come by for other reasons.
+// All of it is an estimate from the tables' indexes, in blocks; it steers jobs and figures. Nothing here is stored:
+// range deletions are in the manifest anyhow, and hints are gone with a restart. What they meant is then found when
+// merges come by for other reasons.
 
 import Synchronization
 import ValkBase

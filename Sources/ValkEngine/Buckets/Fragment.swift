@@ -23,7 +23,8 @@ struct Fragment: Sendable {
         self.file = file
         self.range = KeyRange(lower: cutsFront ? range.lower : [], upper: cutsBack ? range.upper : [])
         self.guess = guess ?? Int(record.bytes) / 2
-        known = cutsFront || cutsBack ? file.table.bytes(in: self.range, whole: record.bytes) ?? bytes : Int(record.bytes)
+        known =
+            cutsFront || cutsBack ? file.table.bytes(in: self.range, whole: record.bytes) ?? bytes : Int(record.bytes)
     }
 
     /// Of the blocks that the range touches; nil while the file has to be loaded to know.
@@ -67,8 +68,8 @@ struct Fragment: Sendable {
 }
 
 extension Table {
-    /// Bytes of the blocks that `range` touches, with their share of what the file holds besides, so that the parts of a
-    /// file add up to `whole`, its size; nil when the table is not loaded.
+    /// Bytes of the blocks that `range` touches, with their share of what the file holds besides, so that the parts of
+    /// a file add up to `whole`, its size; nil when the table is not loaded.
     func bytes(in range: KeyRange, whole: UInt64) -> Int? {
         if !isLoaded { return nil }
         if index.count == 0 { return 0 }

@@ -3,19 +3,20 @@
 // old are then dropped by the merges that come by.
 //
 // What a filter may rely on, and what its owner must keep:
-// 1. A step reads the store at a moment that is not older than any entry it is asked about. So metadata that was written
+// 1. A step reads the store at a moment that is not older than any entry it is asked about. So metadata that was
+// written
 //    in one batch with an element is seen by whoever judges the element, and a collection that is being created while
 //    the merge runs is not mistaken for a dead one: its elements are not among the inputs.
 // 2. What is dead stays dead: no later write makes readers ask for a version that was dropped. An owner numbers the
 //    lives of its collections and never uses a number twice.
 // 3. A verdict rests on what was written when the filter looked, and becomes durable only after that: the log is synced
-//    before the edit of a step that dropped anything. So a crash never brings back metadata whose elements are gone, and
-//    a backup, which takes the manifest and a later end of the log together, holds both or neither.
+//    before the edit of a step that dropped anything. So a crash never brings back metadata whose elements are gone,
+//    and a backup, which takes the manifest and a later end of the log together, holds both or neither.
 // 4. Time is no writing. Where a filter goes by a clock, no reader may ever go by an earlier one: after a restart, too.
 // 5. Snapshots and views hold the files of their moment and see nothing of all this.
 //
-// A filter is asked about the version that the merge would keep, put or delete, never about what a range deletion hides.
-// Flushes do not ask.
+// A filter is asked about the version that the merge would keep, put or delete, never about what a range deletion
+// hides. Flushes do not ask.
 
 import ValkBase
 

@@ -130,9 +130,9 @@ extension TableRecordItem {
 }
 
 /// Where in the tree a run is, which decides how good its filters are. A look-up asks the filters of all runs on its
-/// way, and what counts is the sum of their errors: runs of inner buckets are many and have few entries, so good filters
-/// cost little there; the oldest run of a leaf has most of all entries, and only keys that are nowhere else ask it in
-/// vain.
+/// way, and what counts is the sum of their errors: runs of inner buckets are many and have few entries, so good
+/// filters cost little there; the oldest run of a leaf has most of all entries, and only keys that are nowhere else ask
+/// it in vain.
 enum RunPlace {
     case inner
     /// In a leaf, with older ones below it.

@@ -164,7 +164,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or
     /// two.
-    private var isWorthSealing: Bool { 
+    private var isWorthSealing: Bool {
         view.active.sorted.usedBytes > 1 << 20 || view.active.rangeTombstones.count > rangesBeforeSeal
     }
     private var rangesBeforeSeal: Int { ranges.count > options.rangeDeletionsMax ? 0 : 64 }

@@ -70,7 +70,9 @@ final class LiveCursor: EntryCursor {
     override func seek(_ key: ByteView) throws(Interruption) {
         position = nil
         var key = key
-        while let piece = ranges.piece(over: key), piece.pointee.sequence > run.sequenceMax { key = piece.pointee.upper }
+        while let piece = ranges.piece(over: key), piece.pointee.sequence > run.sequenceMax {
+            key = piece.pointee.upper
+        }
         try source.seek(key)
         try settleForward()
     }

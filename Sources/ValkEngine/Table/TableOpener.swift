@@ -1,7 +1,7 @@
 // After a start, opens the tables that nobody has asked for yet, so that the first look-ups need not: from the root
-// down, since the tables above are asked by more look-ups than those below. Slowly, leaving most of the device's time to
-// others, and only as long as indexes and filters leave half of the cache's budget to blocks. One thread, which ends by
-// itself when it has been through.
+// down, since the tables above are asked by more look-ups than those below. Slowly, leaving most of the device's time
+// to others, and only as long as indexes and filters leave half of the cache's budget to blocks. One thread, which ends
+// by itself when it has been through.
 
 import ValkBase
 

@@ -1,8 +1,8 @@
 // The bytes of a segment from some offset on, for looking through what may never have been written.
 //
 // A segment's blocks are reserved when it is made, so after a crash up to two whole segments behind the log's end have
-// to be looked through. Reading them directly keeps them out of the page cache: filling fresh pages with what nobody wants
-// took most of the time of a start. One thread.
+// to be looked through. Reading them directly keeps them out of the page cache: filling fresh pages with what nobody
+// wants took most of the time of a start. One thread.
 
 import Glibc
 import ValkBase

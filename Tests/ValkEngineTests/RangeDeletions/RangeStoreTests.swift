@@ -63,7 +63,8 @@ final class RangeRun {
     }
 
     /// What a reader sees, by key and in both orders.
-    func expectModel(_ reader: StoreReader? = nil, _ state: [[UInt8]: [UInt8]]? = nil, batch: WriteBatch? = nil) throws {
+    func expectModel(_ reader: StoreReader? = nil, _ state: [[UInt8]: [UInt8]]? = nil, batch: WriteBatch? = nil) throws
+    {
         let reader = reader ?? StoreReader(store, mayBlock: true)
         let state = state ?? model
         reader.batch = batch

@@ -132,7 +132,8 @@ final class CollectionRun {
     var random: SeededRandom
     let context: String
 
-    init(_ seed: TestSeed, policy: SyncPolicy = .everySecond, _ change: (inout StoreOptions) -> Void = { _ in }) throws {
+    init(_ seed: TestSeed, policy: SyncPolicy = .everySecond, _ change: (inout StoreOptions) -> Void = { _ in }) throws
+    {
         random = seed.random
         context = "seed \(seed.value)"
         filter = CollectionFilter(clock)
@@ -206,7 +207,9 @@ final class CollectionRun {
     func delete(_ name: String, byRange: Bool = false, hints: Bool = true) throws -> Int {
         guard let collection = live(name) else { return 0 }
         let batch = WriteBatch()
-        CollectionKeys.metadata(name).withView { batch.delete($0, prior: .present(hadExpiry: collection.expireAt != 0)) }
+        CollectionKeys.metadata(name).withView {
+            batch.delete($0, prior: .present(hadExpiry: collection.expireAt != 0))
+        }
         let lower = CollectionKeys.elements(name, collection.version)
         lower.withView { l in
             CollectionKeys.end(lower).withView { u in
@@ -307,7 +310,7 @@ final class CollectionRun {
     /// Does every job that is due, and returns why each was.
     func mergeUntilDone() throws -> [String] {
         var reasons: [String] = []
-        for _ in 0..<300 {
+        for _ in 0..<5000 {
             let next = store.controller.structure.withLock { () -> JobPlan? in
                 let dead = store.controller.planForDead { _ in true }
                 let best = store.controller.planner.best(store.root) { _ in true }
