@@ -1,7 +1,8 @@
-// The verification of the tree that the manifest describes, without opening a file: the invariants Cover, Depth, Age.
+// The verification of the tree that the manifest describes: the invariants Cover, Depth, Age.
 //
-// Age cannot be seen for single keys here. What is checked is what follows from it for files: where the parts of two
-// files have keys in common, the one that is read first is newer as a whole.
+// Of Age, most is seen without opening a file: where the parts of two files may have keys in common, the one that is
+// read first is newer as a whole. That need not be so where ordered inserts sank into an old run and were then merged
+// with it; there the keys are compared.
 
 import ValkBase
 
@@ -86,10 +87,38 @@ extension StoreVerifier {
         }
     }
 
+    /// Files that a merge made of old and new entries may have sequences on both sides of another's: then each key that
+    /// both have must tell.
     private func checkAge(_ newer: Part, _ older: Part, _ path: String) {
         if newer.table.sequenceMin > older.table.sequenceMax { return }
+        // A file that cannot be read is reported where it is checked by itself.
+        guard let key = try? misplacedKey(newer, older) else { return }
         report.error(
-            "manifest: tables \(newer.table.fileId) and \(older.table.fileId) have keys in common and are of one age "
-                + "(\(newer.table.sequenceMin) and \(older.table.sequenceMax))", path)
+            "manifest: tables \(newer.table.fileId) and \(older.table.fileId) are in the wrong order for key "
+                + Table.printable(key), path)
+    }
+
+    /// A key whose entry in `newer`, which is read first, is not newer than that in `older`.
+    private func misplacedKey(_ newer: Part, _ older: Part) throws -> [UInt8]? {
+        let pins = BlockPins.make(cache)
+        defer { BlockPins.destroy(pins) }
+        let start = KeyRange.later(newer.first, older.first)
+        let cursors = try [newer, older].map { part in
+            let path = BucketManager.path(folder.directory, part.table.fileId)
+            let table = try Table.open(disk: disk, path: path, fileId: part.table.fileId, cache: cache)
+            let cursor = TableCursor(table, pins, access: .scan, mayBlock: true)
+            var fault: Interruption?
+            start.withView { key in do throws(Interruption) { try cursor.seek(key) } catch { fault = error } }
+            if let fault { throw fault }
+            return cursor
+        }
+        while let a = cursors[0].position, let b = cursors[1].position {
+            let key = a.pointee.key.array
+            if newer.endsBefore(key) || older.endsBefore(key) { return nil }
+            let order = a.pointee.key.compare(b.pointee.key)
+            if order == 0 && a.pointee.sequence <= b.pointee.sequence { return key }
+            if order <= 0 { try cursors[0].next() } else { try cursors[1].next() }
+        }
+        return nil
     }
 }
