@@ -16,6 +16,9 @@ struct TreeWeight: Sendable {
     /// Of values in the log.
     var valueBytes = 0.0
 
+    /// Entries that hide an older one, where `ratio` of the puts do.
+    func hiding(_ ratio: Double) -> Double { ratio * (entries - deletes) + deletes }
+
     static func += (a: inout TreeWeight, b: TreeWeight) {
         a.entries += b.entries
         a.deletes += b.deletes
@@ -40,7 +43,7 @@ struct HiddenBytes: Sendable, Equatable {
         all += bottom
         let puts = max(1, all.entries - all.deletes)
         // The bottom's own deletes hide nothing any more, they are only in the way.
-        let found = min(puts, ratio * (younger.entries - younger.deletes) + younger.deletes)
+        let found = min(puts, younger.hiding(ratio))
         values = Int(all.valueBytes * found / puts)
         let entryBytes = all.tableBytes / max(1, all.entries)
         tables = Int(min(all.tableBytes, entryBytes * (found + all.deletes)))
@@ -160,7 +163,8 @@ extension BucketController {
             }
         }
         // Where most of it lies high up, it goes down first.
-        let high = HiddenBytes(younger: above, bottom: TreeWeight(), ratio: overlap.ratio)
-        return hiddenLimit.gain(high, whole: whole) * 2 > hiddenLimit.gain(whole, whole: whole) ? slot ?? leaf : leaf
+        let (younger, _) = root.weigh()
+        let isHigh = above.hiding(overlap.ratio) * 2 > younger.hiding(overlap.ratio)
+        return isHigh ? slot ?? leaf : leaf ?? slot
     }
 }

@@ -90,14 +90,17 @@ extension GarbageCollector {
         let horizon = controller.logManager.horizon.horizon
         controller.tendDeadHints()
         let dead = controller.deadNow()
+        var tableEntries = 0
         let (known, hidden) = controller.structure.withLock {
             figures = SpaceFigures()
             figures.tableBytes = controller.state.tables.values.reduce(0) { $0 + Int($1.bytes) }
             figures.overlap = controller.overlap.ratio
+            tableEntries = controller.state.tables.values.reduce(0) { $0 + Int($1.entries) }
             let checkpoint = controller.state.checkpoint.position.segment
             figures.aheadBytes = log.segments.count { $0 >= checkpoint } * options.segmentBytes
             return (controller.state.garbage.filter { isEligible($0.key) }, controller.hiddenBytes)
         }
+        controller.logManager.setTree(entries: tableEntries, overlap: figures.overlap)
         figures.aheadBytes += log.supply.spareCount * options.segmentBytes
         figures.hiddenTableBytes = min(hidden.tables, figures.tableBytes)
         var candidates: [Candidate] = []

@@ -42,6 +42,10 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// The space governor keeps what is left of the device for deletes and for giving space back.
     private var isNearlyFull = false
     private var isEnding = false
+    /// As the space governor said last.
+    private var treeEntries = Int.max / 64
+    private var treeOverlap = 0.0
+    private var entriesAtLastLook = 0
     private var stopReason: StoreError?
     /// A range was deleted: a flush gives its space back.
     private var wantsSeal = false
@@ -211,6 +215,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         }
         if table.firstWriteTime == 0 { table.firstWriteTime = Monotonic.nanoseconds() }
         let kind: EntryKind = operation.action == .put ? .put : .delete
+        if kind == .delete { table.deleteCount &+= 1 }
         let older = table.sorted.insert(
             key: key, sequence: sequence, kind: kind, flags: flags, tag: operation.tag, expireAt: operation.expireAt,
             value: value, pointer: pointer)
@@ -341,8 +346,9 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     func oldestSealed() -> MemoryTable? { commitLock.withLock { view.sealed.last } }
     var sealedCount: Int { commitLock.withLock { view.sealed.count } }
 
-    /// Seals a table that has been open for long, so that its log can be given back, and one with a range deletion
-    /// that frees table files. Called once a second while there is nothing to flush.
+    /// Seals a table that has been open for long, so that its log can be given back, one with a range deletion that
+    /// frees table files, and one that nobody writes to any more and that hides much of what is in the tree: before its
+    /// flush nobody can find that out. Called once a second while there is nothing to flush.
     func sealIfOld() {
         commitLock.withLock {
             let table = view.active
@@ -350,9 +356,24 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             guard table.firstWriteTime != 0 else { return }
             // What deletes give back is only known when they are in the tree, and nothing else is written now.
             if isNearlyFull { return seal() }
+            let isQuiet = table.sorted.entryCount == entriesAtLastLook
+            entriesAtLastLook = table.sorted.entryCount
+            if isQuiet && hidesMuch(table) { return seal() }
             guard table.sorted.usedBytes > 1 << 20 || table.logBytes > 8 << 20 else { return }
             if Monotonic.nanoseconds() - table.firstWriteTime > 300_000_000_000 { seal() }
         }
+    }
+
+    /// Whether a twentieth of the tree or more is likely hidden by what is in `table`. With the commit lock held.
+    private func hidesMuch(_ table: MemoryTable) -> Bool {
+        let deletes = min(table.deleteCount, table.sorted.entryCount)
+        let hidden = Double(deletes) + treeOverlap * Double(table.sorted.entryCount - deletes)
+        return hidden >= Double(options.deletesEntriesMin) && hidden * 20 >= Double(treeEntries)
+    }
+
+    /// How many entries the tree has, and how much of what is written hides one of them (0 to 1).
+    func setTree(entries: Int, overlap: Double) {
+        commitLock.withLock { (treeEntries, treeOverlap) = (entries, overlap) }
     }
 
     /// A flush failed. Returns whether it is worth another try.

@@ -14,6 +14,8 @@ final class MemoryTable: @unchecked Sendable {  // `sorted` has its own rules; t
     var deltas = CountDeltas()
     /// Monotonic nanoseconds of the first write; 0 while empty.
     var firstWriteTime: UInt64 = 0
+    /// Deletes that were written to it.
+    var deleteCount = 0
     /// Upper bound of the log bytes that a replay of this table reads.
     var logBytes = 0
     /// Those that were written while the table was the active one, oldest first.
