@@ -41,10 +41,9 @@ package struct BackupShelf {
     ) throws(StoreError) -> BackupReport {
         var moment = milliseconds
         do throws(DiskError) {
-            if try !disk.exists(directory) {
-                try disk.createDirectory(directory)
-                try disk.syncDirectory(self.store)
-            }
+            // Synced also when it is there already: an earlier call may have failed between the two.
+            try disk.createDirectory(directory)
+            try disk.syncDirectory(self.store)
             while try disk.exists(directory + "/" + BackupShelf.name(of: moment)) { moment += 1 }
         } catch {
             throw StoreError(error)

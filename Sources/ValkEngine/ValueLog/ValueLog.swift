@@ -73,7 +73,7 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     var threads: [PThread] = []
 
     /// Opens the log for appending, after `LogReplay` has read what is there. Blocking: makes the first segment.
-    /// `report` hears of faults.
+    /// `directory` exists and its name is durable. `report` hears of faults.
     package init(
         disk: any Disk, directory: String, storeId: StoreId, options: LogOptions = LogOptions(),
         resume: LogResume = LogResume(), clock: any WallClock = SystemClock(),
@@ -95,7 +95,7 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
         if options.isReadOnly {
             first = Segment(number: .max, generation: 0, file: NoFile(directory), capacity: 0, isRecycled: false)
         } else {
-            first = try ValueLog.makeFirst(disk, directory, supply, resume, options.segmentBytes)
+            first = try ValueLog.makeFirst(supply, resume, options.segmentBytes)
             files.insert(first.number, generation: 0, file: first.file)
         }
         for segment in resume.segments { files.insert(segment.number, generation: segment.generation, file: nil) }
@@ -119,13 +119,9 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     }
 
     private static func makeFirst(
-        _ disk: any Disk, _ directory: String, _ supply: SegmentSupply, _ resume: LogResume, _ capacity: Int
+        _ supply: SegmentSupply, _ resume: LogResume, _ capacity: Int
     ) throws(StoreError) -> Segment {
         do {
-            if try !disk.exists(directory) {
-                try disk.createDirectory(directory)
-                try disk.syncDirectory(parentDirectory(of: directory))
-            }
             try supply.prepareDirectory(resume)
             // Not prewritten, whatever the policy: a start should not wait for that.
             return try supply.make(resume.nextSegment, capacity: capacity, prewrites: false)

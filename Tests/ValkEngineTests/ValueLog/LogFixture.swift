@@ -67,6 +67,10 @@ final class LogFixture {
         self.disk = disk
         self.directory = directory
         sequence = lastSequence
+        if !options.isReadOnly {
+            try disk.createDirectory(directory)
+            try disk.syncDirectory(parentDirectory(of: directory))
+        }
         log = try ValueLog(
             disk: disk, directory: directory, storeId: testStore, options: options, resume: resume,
             clock: ManualClock(), report: { [events] event in events.add(event) })

@@ -44,6 +44,7 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         let folder = TemporaryFolder()
         let disk = PosixDisk()
         let directory = folder.file("log")
+        try disk.createDirectory(directory)
         let log = try ValueLog(
             disk: disk, directory: directory, storeId: testStore, options: LogThreadTests.options(policy))
         let sequence = Atomic<UInt64>(0)
