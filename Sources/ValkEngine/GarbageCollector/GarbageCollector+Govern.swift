@@ -2,6 +2,9 @@
 // works the ladder until the target holds: merges where too much is hidden; where too much is exposed holes, and then
 // rewrites.
 //
+// When garbage still comes faster than it goes, writers are held up (`SpaceBrake`): what the store takes beyond its
+// live bytes is bounded, and the rate is what the collector can follow.
+//
 // As the disk fills it asks for more: below 20 % free for half of the garbage, below 10 % for a quarter; below 5 %
 // writers are slowed down (`writeRate`). When next to nothing is left (`reserve`) only reads and deletes are served, so
 // that there is room to give space back in; that ends by itself when twice as much is free.
@@ -23,6 +26,7 @@ extension GarbageCollector {
     /// One round of the loop. With `gate` held.
     func govern() throws(StoreError) -> Bool {
         lacksSpace = false
+        let start = Monotonic.nanoseconds()
         try controller.sampleTree()
         var candidates = measure()
         var didWork = false
@@ -37,7 +41,7 @@ extension GarbageCollector {
         candidates.sort { ($0.benefit, $1.segment) > ($1.benefit, $0.segment) }
         var hasPunched = false
         for candidate in candidates where figures.exposedBytes > exposedMax || owesHoles(candidate.segment) {
-            if cancelled.load(ordering: .relaxed) { break }
+            if isOver(start) { break }
             guard try punch(candidate) else { continue }
             hasPunched = true
             figures.allocatedBytes -= candidate.allocated - size(candidate.segment)
@@ -50,7 +54,7 @@ extension GarbageCollector {
         // The old files go a little after the new ones are there: a round takes no more than half of what is free.
         var room = figures.diskTotalBytes == 0 ? UInt64.max : figures.diskFreeBytes / 2
         for candidate in candidates where figures.exposedBytes > exposedMax {
-            if cancelled.load(ordering: .relaxed) || lacksSpace { break }
+            if isOver(start) || lacksSpace { break }
             guard UInt64(candidate.left) <= room else { continue }
             budget.take(candidate.allocated)
             guard try rewrite(candidate.segment) else { continue }
@@ -61,6 +65,12 @@ extension GarbageCollector {
         }
         lastFigures.withLock { $0 = figures }
         return didWork
+    }
+
+    /// A round goes by figures that grow old: the next one takes new ones.
+    private func isOver(_ start: UInt64) -> Bool {
+        if cancelled.load(ordering: .relaxed) { return true }
+        return options.usesThreads && Monotonic.nanoseconds() - start > 1_000_000_000
     }
 
     /// How much may be hidden. `share`: of the values.
@@ -100,7 +110,6 @@ extension GarbageCollector {
             figures.aheadBytes = log.segments.count { $0 >= checkpoint } * options.segmentBytes
             return (controller.state.garbage.filter { isEligible($0.key) }, controller.hiddenBytes)
         }
-        controller.logManager.setTree(entries: tableEntries, overlap: figures.overlap)
         figures.aheadBytes += log.supply.spareCount * options.segmentBytes
         figures.hiddenTableBytes = min(hidden.tables, figures.tableBytes)
         var candidates: [Candidate] = []
@@ -111,8 +120,12 @@ extension GarbageCollector {
             figures.allocatedBytes += allocated
             figures.referencedBytes += Int(garbage.liveBytes)
             // Nothing points into it: it goes when the last view lets go.
-            if garbage.liveBytes == 0 { continue }
+            if garbage.liveBytes == 0 {
+                figures.pinnedBytes += allocated
+                continue
+            }
             let dead = garbage.chunks[..<garbage.effectiveChunks(horizon)].reduce(0) { $0 + $1.bytes }
+            figures.pinnedBytes += Int(garbage.deadBytes - dead)
             let overhead = LogFormat.segmentHeaderBytes + SegmentTrailer.bytes + Int(garbage.valueCount) * 4
             let left = LogFormat.aligned(
                 Int(garbage.valueBytes - min(dead, garbage.valueBytes)) + overhead, LogFormat.blockBytes)
@@ -124,9 +137,45 @@ extension GarbageCollector {
         figures.deadValueBytes = min(dead.valueBytes, figures.referencedBytes)
         figures.hiddenBytes = min(hidden.values + figures.deadValueBytes, figures.referencedBytes)
         figures.target = Double(targetThousandths.load(ordering: .relaxed)) / 1000
+        controller.logManager.setTree(
+            entries: tableEntries, overlap: figures.overlap, liveBytes: figures.liveBytes + figures.liveTableBytes)
         watchDisk()
         return candidates
     }
+
+    /// Returns what the brake lets writers write in a second, 0 for no limit.
+    private func lookAtDebt() -> Int {
+        let now = Monotonic.nanoseconds()
+        let written = log.statistics.bytesWritten
+        let seconds = Double(now - lookedAt) / 1e9
+        if lookedAt > 0 && seconds < GarbageCollector.lookSecondsMin { return Int(brake.limit) }
+        // The estimate jumps when writers begin to do otherwise, but nothing hides more than it is large.
+        mayHide = min(mayHide + written - writtenAtLook, figures.aheadBytes)
+        var hidden = figures.hiddenBytes + figures.hiddenTableBytes
+        if lookedAt > 0 && hidden > hiddenAtLook {
+            hidden = min(hidden, hiddenAtLook + mayHide)
+            mayHide -= hidden - hiddenAtLook
+        }
+        hiddenAtLook = hidden
+        let live = Double(figures.referencedBytes + figures.tableBytes - hidden)
+        // So much log is ahead of the tables whatever is live, and what readers hold comes back when they let go.
+        let ahead = figures.aheadBytes - GarbageCollector.aheadSegments * options.segmentBytes
+        let all = figures.allocatedBytes + figures.tableBytes + ahead - figures.pinnedBytes
+        figures.debtBytes = all - Int(figures.target * live)
+        if options.usesThreads && lookedAt > 0 {
+            let slack = max(live * (figures.target - 1) / 2, Double(6 * options.segmentBytes))
+            brake.look(
+                debt: Double(figures.debtBytes), slack: slack, intake: Double(written - writtenAtLook) / seconds,
+                seconds: seconds)
+        }
+        lookedAt = now
+        writtenAtLook = written
+        return Int(brake.limit)
+    }
+
+    /// The current segment, one behind the checkpoint, a prepared and a spare one.
+    private static let aheadSegments = 4
+    private static let lookSecondsMin = 0.25
 
     /// Bytes that the file system holds for a segment; 0 when it cannot tell.
     func size(_ segment: UInt32) -> Int {
@@ -158,9 +207,12 @@ extension GarbageCollector {
     }
 
     private func watchDisk() {
-        let space: (free: UInt64, total: UInt64)
-        do throws(DiskError) { space = try disk.space(options.path) } catch { return }
-        guard space.total > 0 else { return }
+        var space: (free: UInt64, total: UInt64) = (0, 0)
+        do throws(DiskError) { space = try disk.space(options.path) } catch { space.total = 0 }
+        guard space.total > 0 else {
+            controller.logManager.pace.set(spaceBytesPerSecond: lookAtDebt())
+            return
+        }
         figures.diskFreeBytes = space.free
         figures.diskTotalBytes = space.total
         if space.free < space.total / 10 {
@@ -169,10 +221,12 @@ extension GarbageCollector {
             figures.target = 1 + (figures.target - 1) / 2
         }
         figures.target = max(1.05, figures.target)
-        budget.spaceIsUrgent = space.free < space.total / 10
         let reserve = GarbageCollector.reserve(space.total, options.segmentBytes)
-        controller.logManager.pace.set(
-            spaceBytesPerSecond: GarbageCollector.writeRate(free: space.free, total: space.total, reserve: reserve))
+        let limits = [
+            lookAtDebt(), GarbageCollector.writeRate(free: space.free, total: space.total, reserve: reserve),
+        ]
+        controller.logManager.pace.set(spaceBytesPerSecond: limits.filter { $0 > 0 }.min() ?? 0)
+        budget.spaceIsUrgent = brake.limit > 0 || space.free < space.total / 10
         if space.free < reserve {
             controller.logManager.setNearlyFull(true)
         } else if space.free >= 2 * reserve {

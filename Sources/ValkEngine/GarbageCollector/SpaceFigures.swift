@@ -22,6 +22,10 @@ package struct SpaceFigures: Sendable, Equatable {
     package var hiddenTableBytes = 0
     /// What the write-ahead log takes: segments behind the checkpoint, and spare files.
     package var aheadBytes = 0
+    /// Of the allocated bytes, dead but for readers that still look at an older view.
+    package var pinnedBytes = 0
+    /// What is on the disk beyond the target although writers may be held up for it; negative while there is room.
+    package var debtBytes = 0
     /// How much of what was written lately hides something older, 0 to 1. An estimate.
     package var overlap = 0.0
     package var segments = 0

@@ -46,6 +46,8 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private var treeEntries = Int.max / 64
     private var treeOverlap = 0.0
     private var entriesAtLastLook = 0
+    /// Log of a table that is sealed for it, however small the table is.
+    private var unflushedMax: Int
     private var stopReason: StoreError?
     /// A range was deleted: a flush gives its space back.
     private var wantsSeal = false
@@ -61,6 +63,12 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// Sealed tables that may wait for their flush before writers wait.
     static let sealedTablesMax = 4
 
+    /// The log of one table is at most such a part of the store (but `replayBytesMax` in a large one): until it is
+    /// flushed nobody knows what it hides, and the space of that comes back in one piece. For less than `unflushedMin`
+    /// a flush is not worth its syncs.
+    private static let unflushedShare = 16
+    private static let unflushedMin = 64 << 20
+
     init(
         options: StoreOptions, log: ValueLog, pool: ChunkPool, segments: SegmentRegistry, view: View,
         lastSequence: UInt64, baseCounts: CountDeltas, report: @escaping @Sendable (StoreEvent) -> Void
@@ -73,6 +81,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         ranges = view.rangeDeletions
         newestRange = ranges.newest
         pace = WritePace(mergeWidth: options.mergeWidth)
+        unflushedMax = options.replayBytesMax
         self.baseCounts = baseCounts
         reportEvent = report
         commitLock = log.commitLock
@@ -158,7 +167,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         if hasNewRanges { showRanges() }
         visibleAtomic.store(sequence &- 1, ordering: .releasing)
         table.logBytes &+= bytes
-        if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= options.replayBytesMax
+        if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= unflushedMax
             || (wantsSeal && isWorthSealing)
         {
             seal()
@@ -371,9 +380,14 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         return hidden >= Double(options.deletesEntriesMin) && hidden * 20 >= Double(treeEntries)
     }
 
-    /// How many entries the tree has, and how much of what is written hides one of them (0 to 1).
-    func setTree(entries: Int, overlap: Double) {
-        commitLock.withLock { (treeEntries, treeOverlap) = (entries, overlap) }
+    /// How many entries the tree has, how much of what is written hides one of them (0 to 1), and what all of it takes
+    /// with its values.
+    func setTree(entries: Int, overlap: Double, liveBytes: Int) {
+        let share = max(LogManager.unflushedMin, liveBytes / LogManager.unflushedShare)
+        commitLock.withLock {
+            (treeEntries, treeOverlap) = (entries, overlap)
+            unflushedMax = min(options.replayBytesMax, share)
+        }
     }
 
     /// A flush failed. Returns whether it is worth another try.

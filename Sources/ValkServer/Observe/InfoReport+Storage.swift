@@ -51,6 +51,7 @@ extension InfoReport {
         out.field("log_hidden_bytes_estimate", space.hiddenBytes)
         out.field("log_exposed_bytes", space.exposedBytes)
         out.field("log_allocated_bytes", space.allocatedBytes)
+        out.field("space_debt_bytes", space.debtBytes)
         out.field("gc_segments_rewritten", work.segmentsRewritten)
         out.field("gc_rewrites_failed", work.rewritesFailed)
         out.field("gc_bytes_moved", work.bytesMoved)
