@@ -67,8 +67,10 @@ final class StoreScript {
     let disk: any Disk
     let promises: StorePromises
     let policy: SyncPolicy
-    private var random: SeededRandom
+    var random: SeededRandom
     private(set) var store: Store?
+    /// What it is at; jobs on the tree say more.
+    private(set) var work = StoreWork.open
     /// Faults that a call threw and after which the script went on.
     private(set) var faults: [any Error] = []
     var survivesFaults = false
@@ -163,7 +165,8 @@ final class StoreScript {
         }
     }
 
-    private func open() throws {
+    func open() throws {
+        work = .open
         store = nil
         let opened: Store
         do {
@@ -186,6 +189,7 @@ final class StoreScript {
 
     func close() throws {
         guard let store else { return }
+        work = .close
         if !survivesFaults { expectExactGarbage(store, "script") }
         self.store = nil
         // What is acknowledged when `close` returns is known only here.
@@ -198,26 +202,51 @@ final class StoreScript {
         switch random.below(20) {
         case 0..<13: try commit(store)
         case 13: try attempt { try store.sync() }
-        case 14, 15: try attempt { try store.flushTables() }
-        case 16: try attempt { for _ in 0..<random.below(12) { if try !store.controller.mergeOnce() { break } } }
-        case 17: try attempt { if random.oneIn(3) { try store.mergeAll() } else { try store.resolveCounts() } }
-        case 18:
-            store.janitor.drain()
-            let before = store.collector.counters.withLock { $0.holes }
-            try attempt { try store.collectGarbage() }
-            holes += store.collector.counters.withLock { $0.holes } - before
-            rewrites = max(rewrites, store.collector.counters.withLock { $0.segmentsRewritten })
+        case 14, 15: try flush()
+        case 16:
+            work = .jobs
+            try attempt { for _ in 0..<random.below(12) { if try !store.controller.mergeOnce() { break } } }
+        case 17:
+            work = .jobs
+            try attempt { if random.oneIn(3) { try store.mergeAll() } else { try store.resolveCounts() } }
+        case 18: try collect()
         default: try commit(store, deletesRange: true)
         }
         promises.take(store)
         jobs.formUnion(store.controller.counters.jobs.keys)
     }
 
-    private func attempt(_ body: () throws -> Void) throws {
+    func flush() throws {
+        guard let store else { return }
+        work = .flush
+        try attempt { try store.flushTables() }
+        promises.take(store)
+    }
+
+    func collect() throws {
+        guard let store else { return }
+        work = .collect
+        store.janitor.drain()
+        let before = store.collector.counters.withLock { $0.holes }
+        try attempt { try store.collectGarbage() }
+        holes += store.collector.counters.withLock { $0.holes } - before
+        rewrites = max(rewrites, store.collector.counters.withLock { $0.segmentsRewritten })
+    }
+
+    /// `body` is work of this kind, for those who ask what the script is at.
+    func doing(_ kind: StoreWork, _ body: (Store) throws -> Void) throws {
+        guard let store else { return }
+        work = kind
+        try attempt { try body(store) }
+        promises.take(store)
+        jobs.formUnion(store.controller.counters.jobs.keys)
+    }
+
+    func attempt(_ body: () throws -> Void) throws {
         do { try body() } catch  where survivesFaults { faults.append(error) }
     }
 
-    private func dropNamespace() throws {
+    func dropNamespace() throws {
         guard let store else { return }
         isNamespaceGone = true
         var state = promises.state
@@ -270,7 +299,8 @@ final class StoreScript {
 
     private var kept: [[UInt8]] = []
 
-    private func commit(_ batch: WriteBatch, _ state: [[UInt8]: ModelValue], _ store: Store) throws {
+    func commit(_ batch: WriteBatch, _ state: [[UInt8]: ModelValue], _ store: Store) throws {
+        work = .commit
         let position: LogPosition
         do {
             position = try store.commit(batch, mayBlock: true)
