@@ -12,6 +12,15 @@
 #include <time.h>
 
 // MARK: Atomics on raw memory. Swift's Atomic cannot live inside an arena; these can.
+/// For the body of a loop that waits for another thread for less than a microsecond or two.
+static inline void valk_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 static inline uint64_t valk_load_acquire_u64(const void *p) {
     return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
 }

@@ -23,13 +23,13 @@ extension ValueLog {
         if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }
         if policy == .always && maySync {
-            try writePending()
+            try writePending(upTo: position)
             try syncWritten()
         } else if policy == .always || (!maySync && isSyncing.load(ordering: .acquiring)) {
             counters.add(.handOvers, 1)
             handOver(position)
         } else {
-            try writePending()
+            try writePending(upTo: position)
         }
         if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }
@@ -115,28 +115,55 @@ extension ValueLog {
 
     // MARK: Writing.
 
-    /// Closes the open frame and writes all queued ones, in order.
-    func writePending() throws(Interruption) {
+    /// Closes the open frame and writes all queued ones, in order. With `position`: nothing when another thread has
+    /// written so far meanwhile.
+    func writePending(upTo position: LogPosition? = nil) throws(Interruption) {
+        if let position {
+            guard lockForWriting(unlessWritten: position) else { return }
+        } else {
+            writeLock.lock()
+        }
+        isWriting.store(true, ordering: .relaxed)
+        defer {
+            isWriting.store(false, ordering: .releasing)
+            writeLock.unlock()
+        }
+        if let position, written >= position { return }
+        // Closed only now, so that what came while this thread waited for the lock goes with the same write.
         commitLock.lock()
         state.pointee.closeFrame()
+        var next = state.pointee.firstQueued
         commitLock.unlock()
-        writeLock.lock()
-        defer { writeLock.unlock() }
-        while true {
-            commitLock.lock()
-            let first = state.pointee.firstQueued
-            commitLock.unlock()
-            guard let frame = first else { return }
+        while let frame = next {
             if isStopped.load(ordering: .acquiring) { throw .writesStopped }
             let end = try write(frame)
             commitLock.lock()
             state.pointee.retireFirst()
+            next = state.pointee.firstQueued
             // Inside the lock: who looks for a value in the queue and does not find it must see it as written.
             writtenPosition.store(end.rawValue, ordering: .releasing)
             commitLock.unlock()
             if policy != .always { advance(acknowledgedPosition, to: end) }
         }
     }
+
+    /// A write takes about a microsecond, a change of threads several: whoever finds another thread writing looks on
+    /// for a little before it goes to sleep at the lock. False, and no lock, when `position` is written meanwhile.
+    @inline(__always)
+    private func lockForWriting(unlessWritten position: LogPosition) -> Bool {
+        var left = ValueLog.looksAtWriter
+        while left > 0 {
+            if !isWriting.load(ordering: .relaxed), writeLock.tryLock() { return true }
+            if written >= position { return false }
+            valk_pause()
+            left -= 1
+        }
+        writeLock.lock()
+        return true
+    }
+
+    /// Some ten microseconds.
+    private static let looksAtWriter = 300
 
     /// Writes one queued frame and returns its end. Write lock held.
     private func write(_ frame: FramePointer) throws(Interruption) -> LogPosition {

@@ -39,6 +39,8 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     let segmentReady = Condition()
 
     let writeLock = Lock()
+    /// Somebody holds the write lock. A hint.
+    let isWriting = Atomic<Bool>(false)
     let syncLock = Lock()
 
     let writtenPosition: Atomic<UInt64>

@@ -195,6 +195,29 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         try fixture.log.close()
     }
 
+    /// Who waits for another thread's write takes along what comes meanwhile, and whoever that is for finds it written.
+    @Test func whatComesDuringAWriteGoesWithTheNext() throws {
+        let fixture = try LogFixture(SimulatedDisk(), "/log", options: LogThreadTests.options(.no))
+        let log = fixture.log
+        let first = try fixture.add([.put("a", "1")])
+        let framesBefore = log.statistics.framesWritten
+        let begun = Bell()
+        let token = begun.token
+        log.writeLock.lock()
+        let thread = PThread(name: "writer") {
+            begun.ring()
+            _ = try? log.flush(upTo: first.position)
+        }
+        begun.wait(after: token, milliseconds: 20_000)
+        let second = try fixture.add([.put("b", "2")])
+        log.writeLock.unlock()
+        thread.join()
+        #expect(try log.flush(upTo: second.position))
+        #expect(log.written >= second.position)
+        #expect(log.statistics.framesWritten == framesBefore + 1)
+        try log.close()
+    }
+
     /// A loop hands its frame over while a sync runs; before the log thread looks, another loop has written it.
     @Test func whatOthersWroteIsToldToo() throws {
         let fixture = try LogFixture(SimulatedDisk(), "/log", options: LogThreadTests.options(.no))
