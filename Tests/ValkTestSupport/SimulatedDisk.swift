@@ -14,6 +14,7 @@
 // Any thread may call anything; one lock guards the whole disk, its directories and its files.
 
 import Glibc
+import Synchronization
 import ValkBase
 import ValkDisk
 
@@ -406,7 +407,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
 final class SimulatedLock: DiskLock, @unchecked Sendable {  // The inode is only named here, never read.
     private let disk: SimulatedDisk
     private let inode: SimulatedInode
-    private let isHeld = Lock()
+    private let isReleased = Atomic(false)
 
     init(_ disk: SimulatedDisk, _ inode: SimulatedInode) {
         self.disk = disk
@@ -416,7 +417,7 @@ final class SimulatedLock: DiskLock, @unchecked Sendable {  // The inode is only
     deinit { release() }
 
     func release() {
-        // Taken once and never given back: a second release must not drop a later holder's lock.
-        if isHeld.tryLock() { disk.unlock(inode) }
+        // A second release must not drop a later holder's lock.
+        if !isReleased.exchange(true, ordering: .acquiringAndReleasing) { disk.unlock(inode) }
     }
 }
