@@ -115,10 +115,7 @@ package struct SegmentWalk {
         }
         switch SegmentHeader.decode(bytes.view) {
         case .header(let header): return header
-        case .newerFormat(let version):
-            throw StoreError(
-                .newerFormat, "segment has format \(version), this build reads up to \(LogFormat.version)", path: path,
-                offset: 8)
+        case .newerFormat(let version): throw SegmentHeader.newer(version, path: path)
         case .invalid:
             throw StoreError(.corruption, "segment header fails its checksum", path: path, offset: 0)
         }
@@ -134,8 +131,7 @@ package struct SegmentWalk {
             switch try reader.frame(at: summary.end) {
             case .frame(let header, let bytes):
                 if header.flags != 0 {
-                    throw StoreError(
-                        .newerFormat, "frame uses a newer format", path: summary.path, offset: summary.end)
+                    throw header.newerFlags(summary.path)
                 }
                 if summary.frames == 0 {
                     summary.firstPreviousEnd = header.previousEnd

@@ -9,6 +9,7 @@
 
 import CValk
 import ValkBase
+import ValkDisk
 
 /// Names a store for its whole life; drawn at random when it is created, written into every file.
 package struct StoreId: Equatable, Sendable, CustomStringConvertible {
@@ -149,6 +150,24 @@ struct SegmentHeader: Equatable {
                 segment: segment, generation: base.fixed(40, UInt32.self), kind: base.fixed(12, UInt32.self),
                 createdMilliseconds: base.fixed(48, UInt64.self)))
     }
+
+    static func newer(_ version: UInt32, path: String) -> StoreError {
+        StoreError(
+            .newerFormat, "segment has format \(version), this build reads up to \(LogFormat.version)", path: path,
+            offset: 8)
+    }
+
+    /// For those who read single values, each of which is proved by itself: a damaged header is none of their business.
+    static func refuseNewer(_ file: any DiskFile) throws(StoreError) {
+        var bytes = ByteBuffer(capacity: 64)
+        do {
+            let target = UnsafeMutableRawBufferPointer(start: bytes.reserve(64), count: 64)
+            bytes.advance(try file.read(into: target, at: 0))
+        } catch {
+            throw StoreError(error)
+        }
+        if case .newerFormat(let version) = decode(bytes.view) { throw newer(version, path: file.path) }
+    }
 }
 
 /// The 64 bytes in front of each frame.
@@ -175,6 +194,13 @@ package struct FrameHeader: Equatable, Sendable {
         Int(frameBytes) - LogFormat.frameHeaderBytes - LogFormat.aligned(Int(smallBytes), 8)
     }
     package var end: LogPosition { LogPosition(rawValue: position.rawValue + UInt64(frameBytes)) }
+
+    /// What to say of a frame with flags.
+    func newerFlags(_ path: String) -> StoreError {
+        StoreError(
+            .newerFormat, "frame has flags \(flags), this build reads only frames without", path: path,
+            offset: Int(position.offset))
+    }
 
     func encode(to: UnsafeMutableRawPointer, salt: UInt32) {
         to.storeFixed(LogFormat.frameMagic, 0)

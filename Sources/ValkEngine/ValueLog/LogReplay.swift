@@ -142,7 +142,7 @@ package struct LogReplay {
                     throw corruption("frame does not continue the one before it", reader.path, offset)
                 }
                 guard header.flags == 0 else {
-                    throw StoreError(.newerFormat, "frame uses a newer format", path: reader.path, offset: offset)
+                    throw header.newerFlags(reader.path)
                 }
                 try deliver(header, bytes, reader.path, after, visit)
                 position = header.end

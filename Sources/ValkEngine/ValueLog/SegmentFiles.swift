@@ -91,9 +91,10 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
         return directory + "/" + LogFormat.segmentName(segment, generation: generation)
     }
 
-    /// The open file of a segment; nil when it is not open and `mayBlock` is false.
+    /// The open file of a segment; nil when it is not open and `mayBlock` is false. Throws `.disk`, `.newerFormat`, or
+    /// `.corruption` for a rewritten segment whose map is damaged.
     @inline(__always)  // One call site, in the read path.
-    func file(_ segment: UInt32, mayBlock: Bool) throws(DiskError) -> (any DiskFile)? {
+    func file(_ segment: UInt32, mayBlock: Bool) throws(StoreError) -> (any DiskFile)? {
         let index = Int(segment) & (SegmentFiles.slotCount - 1)
         let lock = locks[index & (SegmentFiles.lockCount - 1)]
         lock.lock()
@@ -106,15 +107,13 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
     }
 
     @inline(never)
-    private func openFile(_ segment: UInt32) throws(DiskError) -> any DiskFile {
+    private func openFile(_ segment: UInt32) throws(StoreError) -> any DiskFile {
         while true {
             let generation = generation(segment)
-            let path = directory + "/" + LogFormat.segmentName(segment, generation: generation)
-            do throws(DiskError) {
-                let file = try disk.open(path, .readOnly)
-                let translated = generation == 0 ? file : try translating(file, segment, generation)
-                place(segment, translated, generation)
-                return translated
+            do throws(StoreError) {
+                let file = try open(segment, generation)
+                place(segment, file, generation)
+                return file
             } catch {
                 // It may have been rewritten, and the old file removed, between the look at its generation and here.
                 if self.generation(segment) == generation { throw error }
@@ -122,13 +121,18 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
         }
     }
 
-    private func translating(
-        _ file: any DiskFile, _ segment: UInt32, _ generation: UInt32
-    ) throws(DiskError) -> any DiskFile {
+    /// A file that is read by logical offsets.
+    private func open(_ segment: UInt32, _ generation: UInt32) throws(StoreError) -> any DiskFile {
+        let path = directory + "/" + LogFormat.segmentName(segment, generation: generation)
+        let file: any DiskFile
+        do { file = try disk.open(path, .readOnly) } catch { throw StoreError(error) }
         do throws(StoreError) {
+            try SegmentHeader.refuseNewer(file)
+            if generation == 0 { return file }
             return RewrittenFile(file, try SegmentMap.load(file, segment: segment, generation: generation).map)
         } catch {
-            throw DiskError(.system, "read the map of", file.path, offset: max(0, error.offset), code: EIO)
+            file.close()
+            throw error
         }
     }
 

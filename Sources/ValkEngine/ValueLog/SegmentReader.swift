@@ -56,10 +56,7 @@ package final class SegmentReader {
             return "file is shorter than a segment header"
         }
         switch SegmentHeader.decode(bytes) {
-        case .newerFormat(let version):
-            throw StoreError(
-                .newerFormat, "segment has format \(version), this build reads up to \(LogFormat.version)", path: path,
-                offset: 8)
+        case .newerFormat(let version): throw SegmentHeader.newer(version, path: path)
         case .invalid: return "segment header fails its checksum"
         case .header(let header):
             if header.storeId != storeId { return "segment belongs to store \(header.storeId)" }

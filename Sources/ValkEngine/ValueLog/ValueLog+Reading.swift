@@ -51,6 +51,13 @@ extension ValueLog {
         } catch let error as DiskError {
             report(.readFailed(StoreError(error)))
             throw .readFailed
+        } catch let error as StoreError {
+            guard error.kind == .corruption || error.kind == .newerFormat else {
+                report(.readFailed(error))
+                throw .readFailed
+            }
+            report(.damaged(error))
+            throw .damaged
         } catch {
             throw .wouldBlock
         }
