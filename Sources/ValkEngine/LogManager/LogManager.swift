@@ -42,15 +42,8 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     /// The space governor keeps what is left of the device for deletes and for giving space back.
     private var isNearlyFull = false
     private var isEnding = false
-    /// As the space governor said last.
-    private var treeEntries = Int.max / 64
-    private var treeOverlap = 0.0
-    private var entriesAtLastLook = 0
-    /// Log of a table that is sealed for it, however small the table is.
-    private var unflushedMax: Int
     private var stopReason: StoreError?
-    /// A range was deleted: a flush gives its space back.
-    private var wantsSeal = false
+    private var sealRule: SealRule
 
     private let viewGeneration = Atomic<UInt64>(1)
     let horizon = ViewHorizon()
@@ -62,12 +55,6 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     /// Sealed tables that may wait for their flush before writers wait.
     static let sealedTablesMax = 4
-
-    /// The log of one table is at most such a part of the store (but `replayBytesMax` in a large one): until it is
-    /// flushed nobody knows what it hides, and the space of that comes back in one piece. For less than `unflushedMin`
-    /// a flush is not worth its syncs.
-    private static let unflushedShare = 16
-    private static let unflushedMin = 64 << 20
 
     init(
         options: StoreOptions, log: ValueLog, pool: ChunkPool, segments: SegmentRegistry, view: View,
@@ -81,7 +68,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         ranges = view.rangeDeletions
         newestRange = ranges.newest
         pace = WritePace(mergeWidth: options.mergeWidth)
-        unflushedMax = options.replayBytesMax
+        sealRule = SealRule(options)
         self.baseCounts = baseCounts
         reportEvent = report
         commitLock = log.commitLock
@@ -167,20 +154,9 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         if hasNewRanges { showRanges() }
         visibleAtomic.store(sequence &- 1, ordering: .releasing)
         table.logBytes &+= bytes
-        if table.sorted.usedBytes >= options.tableBytes || table.logBytes >= unflushedMax
-            || (wantsSeal && isWorthSealing)
-        {
-            seal()
-        }
+        if sealRule.isFull(table, ranges: ranges.count) { seal() }
         return position
     }
-
-    /// Not at once for every range deletion: a flush costs two syncs. `sealIfOld` sees to the rest within a second or
-    /// two.
-    private var isWorthSealing: Bool {
-        view.active.sorted.usedBytes > 1 << 20 || view.active.rangeTombstones.count > rangesBeforeSeal
-    }
-    private var rangesBeforeSeal: Int { ranges.count > options.rangeDeletionsMax ? 0 : 64 }
 
     /// With the commit lock held; gives it up while it waits.
     private func admit(_ bytes: Int, _ onlyDeletes: Bool, _ mayBlock: Bool) throws(Interruption) {
@@ -245,7 +221,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         newestRange = ranges.newest
         hasNewRanges = true
         table.rangeTombstones.append(tombstone)
-        wantsSeal = true
+        sealRule.hasNewRange = true
     }
 
     private func noteDead(_ batch: WriteBatch) {
@@ -292,7 +268,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
 
     /// With the commit lock held: the active table becomes the newest sealed one.
     private func seal() {
-        wantsSeal = false
+        sealRule.hasNewRange = false
         let table = view.active
         table.endPosition = log.replayPosition
         table.lastSequence = nextSequence &- 1
@@ -319,7 +295,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     }
 
     /// Seals the active table if anything is in it.
-    func sealNow() { commitLock.withLock { if view.active.sorted.entryCount > 0 || wantsSeal { seal() } } }
+    func sealNow() { commitLock.withLock { if view.active.sorted.entryCount > 0 || sealRule.hasNewRange { seal() } } }
 
     func setSeparationThreshold(_ bytes: Int) { separationThreshold.store(bytes, ordering: .relaxed) }
 
@@ -355,39 +331,17 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     func oldestSealed() -> MemoryTable? { commitLock.withLock { view.sealed.last } }
     var sealedCount: Int { commitLock.withLock { view.sealed.count } }
 
-    /// Seals a table that has been open for long, so that its log can be given back, one with a range deletion that
-    /// frees table files, and one that nobody writes to any more and that hides much of what is in the tree: before its
-    /// flush nobody can find that out. Called once a second while there is nothing to flush.
+    /// Seals the active table where its flush should not wait for more to come (`SealRule.isOld`). Called once a second
+    /// while there is nothing to flush.
     func sealIfOld() {
         commitLock.withLock {
-            let table = view.active
-            if wantsSeal && (view.hasRuns || table.logBytes > 1 << 20) { return seal() }
-            guard table.firstWriteTime != 0 else { return }
-            // What deletes give back is only known when they are in the tree, and nothing else is written now.
-            if isNearlyFull { return seal() }
-            let isQuiet = table.sorted.entryCount == entriesAtLastLook
-            entriesAtLastLook = table.sorted.entryCount
-            if isQuiet && hidesMuch(table) { return seal() }
-            guard table.sorted.usedBytes > 1 << 20 || table.logBytes > 8 << 20 else { return }
-            if Monotonic.nanoseconds() - table.firstWriteTime > 300_000_000_000 { seal() }
+            if sealRule.isOld(view.active, hasRuns: view.hasRuns, isNearlyFull: isNearlyFull) { seal() }
         }
     }
 
-    /// Whether a twentieth of the tree or more is likely hidden by what is in `table`. With the commit lock held.
-    private func hidesMuch(_ table: MemoryTable) -> Bool {
-        let deletes = min(table.deleteCount, table.sorted.entryCount)
-        let hidden = Double(deletes) + treeOverlap * Double(table.sorted.entryCount - deletes)
-        return hidden >= Double(options.deletesEntriesMin) && hidden * 20 >= Double(treeEntries)
-    }
-
-    /// How many entries the tree has, how much of what is written hides one of them (0 to 1), and what all of it takes
-    /// with its values.
+    /// See `SealRule.setTree`.
     func setTree(entries: Int, overlap: Double, liveBytes: Int) {
-        let share = max(LogManager.unflushedMin, liveBytes / LogManager.unflushedShare)
-        commitLock.withLock {
-            (treeEntries, treeOverlap) = (entries, overlap)
-            unflushedMax = min(options.replayBytesMax, share)
-        }
+        commitLock.withLock { sealRule.setTree(entries: entries, overlap: overlap, liveBytes: liveBytes) }
     }
 
     /// A flush failed. Returns whether it is worth another try.
