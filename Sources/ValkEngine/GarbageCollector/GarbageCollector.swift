@@ -96,7 +96,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
             var goesOn = false
             do {
                 // Writers wait for this: no pause while there is something to do.
-                goesOn = try step() && brake.limit > 0
+                goesOn = try step() && gate.withLock { brake.limit > 0 }
             } catch {
                 if cancelled.load(ordering: .relaxed) { return }
                 controller.logManager.report(.log(.note(error)))
