@@ -245,9 +245,10 @@ final class ModelRun {
         let run = try ModelRun(
             seed: TestSeed("StoreModelTests").value &+ UInt64(round), disk: PosixDisk(), path: folder.path + "/store",
             usesThreads: usesThreads)
-        for i in 0..<1000 {
+        let steps = TestScale.part(of: 250)
+        for i in 0..<4 * steps {
             try run.step()
-            if i % 250 == 249 { try run.checkAll() }
+            if i % steps == steps - 1 { try run.checkAll() }
         }
         try run.checkAll()
         try run.reopen()
