@@ -20,6 +20,7 @@ NUMBERS = [b"0", b"1", b"-1", b"10", b"-10", b"100", b"9223372036854775807", b"-
 FLOATS = [b"0.1", b"-2.5", b"1e3", b"3.0", b"1e-5", b"1000000.5", b"-0.25", b"abc", b"", b"12345678.125"]
 VALUES = [b"", b"x", b"hello", b"hello world", b"007", b"3.25", b" 1", b"\x00\xff\r\n", b"v" * 44, b"w" * 45,
           b"z" * 3000, b"large" * 14000]
+BITS = [b"0", b"1", b"7", b"8", b"23", b"100", b"#0", b"#3", b"-1", b"x", b"4294967296"]
 OFFSETS = [b"0", b"1", b"-1", b"2", b"5", b"-3", b"10", b"-100", b"100", b"abc", b"43", b"9223372036854775807"]
 PATTERNS = [b"*", b"key:*", b"key:?", b"[ab]", b"[^a]", b"k*1", b"a", b"\xff*", b"\\*", b"?", b"*:*0"]
 # Times of expiry lie far ahead or far back, so that no reply depends on when it is asked.
@@ -64,6 +65,19 @@ class Draw:
         self.random.shuffle(out)
         return [word for part in out for word in part]
 
+    def bit_range(self):
+        unit = self.one([[], [b"BYTE"], [b"bit"], [b"FOO"]])
+        return self.one([[], [self.one(OFFSETS)], [self.one(OFFSETS), self.one(OFFSETS)] + unit])
+
+    def bit_steps(self):
+        out = []
+        for _ in range(self.random.randint(0, 4)):
+            place = [b"%s%d" % (self.one([b"u", b"i"]), self.random.randint(1, 64)), self.one(BITS)]
+            out += self.one([[b"GET"] + place, [b"SET"] + place + [self.one(NUMBERS)],
+                             [b"INCRBY"] + place + [self.one(NUMBERS)],
+                             [b"OVERFLOW", self.one([b"WRAP", b"SAT", b"FAIL"])]])
+        return out
+
     def command(self):
         name, draw = self.one(COMMANDS)
         words = [name] + draw(self)
@@ -94,6 +108,13 @@ COMMANDS = sum([
     _entry("GETRANGE", lambda d: [d.key(), d.one(OFFSETS), d.one(OFFSETS)], 3),
     _entry("SUBSTR", lambda d: [d.key(), d.one(OFFSETS), d.one(OFFSETS)]),
     _entry("SETRANGE", lambda d: [d.key(), d.one(OFFSETS), d.value()], 3),
+    _entry("SETBIT", lambda d: [d.key(), d.one(BITS), d.one([b"0", b"1", b"1", b"2"])], 3),
+    _entry("GETBIT", lambda d: [d.key(), d.one(BITS)], 2),
+    _entry("BITCOUNT", lambda d: [d.key()] + d.bit_range(), 2),
+    _entry("BITPOS", lambda d: [d.key(), d.one([b"0", b"1", b"2"])] + d.bit_range(), 2),
+    _entry("BITOP", lambda d: [d.one([b"AND", b"OR", b"XOR", b"NOT"])] + d.keys(2, 4), 2),
+    _entry("BITFIELD", lambda d: [d.key()] + d.bit_steps(), 4),
+    _entry("BITFIELD_RO", lambda d: [d.key()] + d.bit_steps()),
     _entry("INCR", lambda d: [d.key()], 2),
     _entry("DECR", lambda d: [d.key()], 2),
     _entry("INCRBY", lambda d: [d.key(), d.one(NUMBERS + [b"x", b"1.5"])], 3),

@@ -9,7 +9,7 @@ package enum CommandSpecs {
     /// Commands that run in this module, handlers attached. MEMORY has subcommands that the server may attach.
     package static var data: [CommandSpec] {
         let handlers = dataHandlers
-        return (stringSpecs + numberSpecs + genericSpecs + scanSpecs + expirySpecs).map { spec in
+        return (stringSpecs + bitmapSpecs + numberSpecs + genericSpecs + scanSpecs + expirySpecs).map { spec in
             let spec = spec.subcommands { sub in
                 handlers["\(spec.name)|\(sub.name)"].map { sub.runs($0.run) } ?? sub
             }
@@ -44,6 +44,13 @@ package enum CommandSpecs {
             "setrange": Handler(run: StringCommands.setrange),
             "substr": Handler(run: StringCommands.getrange),
             "lcs": Handler(run: StringCommands.lcs),
+            "setbit": Handler(run: BitmapCommands.setbit),
+            "getbit": Handler(run: BitmapCommands.getbit),
+            "bitcount": Handler(run: BitmapCommands.bitcount),
+            "bitpos": Handler(run: BitmapCommands.bitpos),
+            "bitop": Handler(run: BitmapCommands.bitop),
+            "bitfield": Handler(run: BitFieldCommands.bitfield),
+            "bitfield_ro": Handler(run: BitFieldCommands.bitfieldRO),
             "incr": Handler(run: NumberCommands.incr),
             "decr": Handler(run: NumberCommands.decr),
             "incrby": Handler(run: NumberCommands.incrby),
