@@ -217,6 +217,7 @@ extension BucketController {
 
     private func run(_ plan: JobPlan) throws(StoreError) {
         let begin = Monotonic.nanoseconds()
+        _ = atSeam?(.jobTaken)
         switch plan.kind {
         case .flush: preconditionFailure("flushes are no jobs on a range")
         case .push: try push(plan)
@@ -333,8 +334,11 @@ extension BucketController {
             if runs.isEmpty { continue }
             try step(runs, plan, cuts) { root, fragments in replace([range], root, fragments) }
             if isClosing { throw StoreError(.invalid, "the store is closing") }
+            let isToldTo = atSeam?(.stepShown) ?? false
             let stepsAside = structure.withLock { () -> Bool in
-                guard isOutranked(plan), let at = jobs.firstIndex(where: { $0.id == plan.id }) else { return false }
+                guard isToldTo || isOutranked(plan), let at = jobs.firstIndex(where: { $0.id == plan.id }) else {
+                    return false
+                }
                 jobs[at].hasStoodAside = true
                 return true
             }
@@ -353,6 +357,7 @@ extension BucketController {
     ) throws(StoreError) {
         // Only what is durable may hide entries for good.
         let (ranges, resolvedBefore) = structure.withLock { (durableRanges, resolutionCount) }
+        _ = atSeam?(.stepBegun)
         let filteredTo = options.mergeFilter == nil ? 0 : logManager.visibleSequence
         var result = try manager(priority(plan)).merge(
             runs, cuts: cuts, isBottom: plan.isBottom, ranges: ranges, filter: beginFilter(runs))
@@ -365,6 +370,7 @@ extension BucketController {
             }
         }
         try syncTables(result)
+        _ = atSeam?(.stepWritten)
         try structure.withLock { () throws(StoreError) in
             if resolutionCount != resolvedBefore {
                 // Somebody settled the counts of all runs meanwhile: what this merge found is in them already.

@@ -59,6 +59,9 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     let readNotes: ReadNotes
     /// Monotonic nanoseconds, by which failed jobs are tried again and heat fades.
     var clock: @Sendable () -> UInt64 = { Monotonic.nanoseconds() }
+    /// For tests, nil otherwise: called at the seams of jobs, flushes and rounds of the collector, where other threads
+    /// may come in between. Set before any of them begins. True leaves the rest of a job for later.
+    var atSeam: (@Sendable (JobSeam) -> Bool)?
     var progressBell: Bell { logManager.progressBell }
     private let cancelled = Atomic<Bool>(false)
     /// What the space governor lets be hidden, and how much of what is written hides something. Guarded by `structure`.
@@ -245,8 +248,10 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             let begin = Monotonic.nanoseconds()
             // Pointers and the checkpoint may only be durable when the log before them is.
             try logManager.sync()
+            _ = atSeam?(.flushBegun)
             let result = try manager(.urgent).flush(table, over: logManager.root)
             try syncTables(result)
+            _ = atSeam?(.flushWritten)
             try structure.withLock { () throws(StoreError) in
                 var items: [EditItem] = [
                     .checkpoint(Checkpoint(position: table.endPosition, sequence: table.lastSequence))
@@ -294,6 +299,26 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             throw StoreError(error)
         }
     }
+}
+
+/// Where the work of the background can be interleaved with that of others. No lock is held but what keeps flushes, and
+/// rounds of the collector, one at a time.
+enum JobSeam: CaseIterable, Sendable {
+    /// The log is durable, the table is not read yet.
+    case flushBegun
+    /// New files are durable and not shown.
+    case flushWritten, stepWritten
+    /// A job has its range.
+    case jobTaken
+    /// The step knows which range deletions are durable, and has read nothing.
+    case stepBegun
+    case stepShown
+    /// The next generation is durable and not in force.
+    case segmentCopied
+    /// Holes are planned; they are noted and not made.
+    case holesPlanned, holesNoted
+    /// What a dropped table pointed at is known and not noted.
+    case owedRead
 }
 
 /// What the background did since the start.

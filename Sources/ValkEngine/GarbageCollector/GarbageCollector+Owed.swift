@@ -27,6 +27,7 @@ extension GarbageCollector {
             }
             owedTries[table.fileId] = nil
             settled += 1
+            _ = controller.atSeam?(.owedRead)
             try controller.structure.withLock { () throws(StoreError) in
                 try controller.note(discards.editItems + [.garbage(.settle(table))])
                 let isNamed = controller.state.tables[table.fileId] != nil || controller.state.owes(table.fileId)

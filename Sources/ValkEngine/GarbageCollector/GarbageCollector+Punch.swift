@@ -53,7 +53,9 @@ extension GarbageCollector {
             return false
         }
         defer { file.close() }
+        _ = controller.atSeam?(.holesPlanned)
         try note(segment, known, effective, left: live.map(\.logical), plan.bytes)
+        _ = controller.atSeam?(.holesNoted)
         // What is dead is counted from nothing again.
         judged[segment] = nil
         make(calls, plan, in: file, segment)

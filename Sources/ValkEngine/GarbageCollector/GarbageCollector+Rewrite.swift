@@ -37,6 +37,7 @@ extension GarbageCollector {
             controller.logManager.report(.log(.note(error)))
             return false
         }
+        _ = controller.atSeam?(.segmentCopied)
         let oldPath = log.files.path(segment)
         try controller.structure.withLock { () throws(StoreError) in
             guard let now = controller.state.garbage[segment], now.generation == known.generation else {

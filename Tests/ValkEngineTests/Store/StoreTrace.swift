@@ -39,9 +39,12 @@ struct StoreTrace {
     /// Namespaces whose keys are counted. No range of them is deleted: a store counts none that lives on after that.
     static let namespaces: [UInt8] = [1, 2]
     private var random: SeededRandom
+    private let isHeavy: Bool
 
-    init(seed: UInt64, count: Int) {
+    /// `isHeavy`: with values so large that segments fill, and get holes when some die.
+    init(seed: UInt64, count: Int, isHeavy: Bool = false) {
         random = SeededRandom(seed: seed)
+        self.isHeavy = isHeavy
         while steps.count < count { steps.append(next()) }
         steps += [.everything, .restart(cleanly: true), .everything]
     }
@@ -70,7 +73,8 @@ struct StoreTrace {
     private mutating func change() -> TraceStep.Change {
         switch random.below(60) {
         case 0..<44:
-            let length = [0, 3, 20, 60, 100, 300, 300, 3000][random.below(8)]
+            let lengths = isHeavy ? [3, 100, 300, 9000, 9000, 20_000] : [0, 3, 20, 60, 100, 300, 300, 3000]
+            let length = lengths[random.below(lengths.count)]
             let value = (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             return .put(key(), value, expireAt: UInt64(random.below(3)))
         case 44..<59: return .delete(key())
@@ -193,6 +197,13 @@ final class TraceStore {
     private(set) var heightMax = 0
     private(set) var rewrites: UInt64 = 0
     private(set) var holes: UInt64 = 0
+    /// Called where others may come in between of what the background does; see `BucketController.atSeam`.
+    var atSeam: ((JobSeam) -> Bool)?
+    /// A flush, a round of the collector, is under way: there is one of each at a time.
+    private(set) var isFlushing = false
+    private var isCollecting = false
+    /// Work within work.
+    private(set) var depth = 0
 
     /// `seed`: for how much the background does.
     init(_ options: StoreOptions, seed: UInt64) throws {
@@ -203,6 +214,11 @@ final class TraceStore {
 
     private func open() throws {
         let store = try Store.open(options, disk: disk)
+        if !options.usesThreads {
+            // Without threads it stays on this one.
+            nonisolated(unsafe) let trace = Unmanaged.passUnretained(self)
+            store.controller.atSeam = { trace.takeUnretainedValue().atSeam?($0) ?? false }
+        }
         life = (store, StoreReader(store, mayBlock: true))
     }
 
@@ -246,6 +262,7 @@ final class TraceStore {
         case .restart: break
         case .everything:
             for reverse in [false, true] { try scan(reader, begins: true, [0], [255], reverse, .max, &answer) }
+            if depth == 0 && !options.usesThreads { expectExactGarbage(store, "at a look at everything") }
             try store.resolveCounts()
             for namespace in StoreTrace.namespaces {
                 let counts = store.counts(namespace: UInt32(namespace))
@@ -315,21 +332,43 @@ final class TraceStore {
     }
 
     private func work(_ store: Store) throws {
+        depth += 1
+        defer { depth -= 1 }
         switch random.below(10) {
-        case 0..<3: try store.flushTables()
+        case 0..<3: try flush(store)
         case 3..<7:
-            try store.flushTables()
+            try flush(store)
             for _ in 0..<random.below(24) { if try !store.controller.mergeOnce() { break } }
-        case 7: try store.mergeAll()
-        case 8:
-            store.janitor.drain()
-            try store.collectGarbage()
+        case 7:
+            // It waits for all jobs to end.
+            if depth == 1 { try store.mergeAll() }
+        case 8: try collect(store)
         default: return
         }
         heightMax = max(heightMax, store.statistics.treeHeight)
         let counters = store.collector.counters.withLock { $0 }
         rewrites = max(rewrites, counters.segmentsRewritten)
         holes = max(holes, counters.holes)
+    }
+
+    /// Looks at blind writes; no answer changes. Not beside a flush, for which it would wait.
+    func resolveCounts() throws {
+        if !isFlushing { try life?.store.resolveCounts() }
+    }
+
+    private func flush(_ store: Store) throws {
+        if isFlushing { return }
+        isFlushing = true
+        defer { isFlushing = false }
+        try store.flushTables()
+    }
+
+    private func collect(_ store: Store) throws {
+        if isCollecting { return }
+        isCollecting = true
+        defer { isCollecting = false }
+        store.janitor.drain()
+        try store.collectGarbage()
     }
 
     /// The lock of the directory is free when nothing holds the old store any more.
