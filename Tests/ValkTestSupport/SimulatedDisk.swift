@@ -25,13 +25,19 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
         package var ignoresSync: (@Sendable (String) -> Bool)?
         /// Given the path of the directory, whether its sync is forgotten.
         package var ignoresDirectorySync: (@Sendable (String) -> Bool)?
+        /// Given the path of a file or directory, and in words what was done to the disk just before, whether its sync
+        /// is forgotten: for one place in a program among several that sync the same. Must not ask the disk anything.
+        package var forgets: (@Sendable (_ path: String, _ before: String) -> Bool)?
 
         package static let none = Mutation()
         package init(
-            ignoresSync: (@Sendable (String) -> Bool)? = nil, ignoresDirectorySync: (@Sendable (String) -> Bool)? = nil
+            ignoresSync: (@Sendable (String) -> Bool)? = nil,
+            ignoresDirectorySync: (@Sendable (String) -> Bool)? = nil,
+            forgets: (@Sendable (_ path: String, _ before: String) -> Bool)? = nil
         ) {
             self.ignoresSync = ignoresSync
             self.ignoresDirectorySync = ignoresDirectorySync
+            self.forgets = forgets
         }
     }
 
@@ -188,10 +194,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
             try alive("sync directory", path)
             let directory = try self.directory(path, "sync directory")
             try count("sync directory", path)
-            if activeMutation.ignoresDirectorySync?(path) == true {
-                ignoredSyncs += 1
-                return
-            }
+            if forgetsSync(path, activeMutation.ignoresDirectorySync) { return }
             let numbers = directory.sync()
             if !numbers.isEmpty { forEachDirectory(root) { $0.settle(numbers) } }
         }
@@ -321,8 +324,12 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {  // Everything mu
     }
 
     /// Whether the file's sync is one to forget.
-    func forgetsSync(_ path: String) -> Bool {
-        guard activeMutation.ignoresSync?(path) == true else { return false }
+    func forgetsSync(_ path: String) -> Bool { forgetsSync(path, activeMutation.ignoresSync) }
+
+    /// The sync itself has been counted.
+    private func forgetsSync(_ path: String, _ ignores: (@Sendable (String) -> Bool)?) -> Bool {
+        let before = recent.count > 1 ? recent[recent.count - 2] : ""
+        guard ignores?(path) == true || activeMutation.forgets?(path, before) == true else { return false }
         ignoredSyncs += 1
         return true
     }

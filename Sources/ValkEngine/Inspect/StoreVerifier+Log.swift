@@ -2,7 +2,9 @@
 //
 // The chain, from segment to segment: the first frame of each names the end of the last frame before it. A segment in
 // between may have been removed when nothing in it was live, so a name that leads to a segment which is gone is right;
-// one that leads anywhere else than to the last whole frame of the segment before means that frames were lost.
+// one that leads anywhere else than to the last whole frame of the segment before means that frames were lost. Not so
+// behind the end that a start finds: of what was never synced a crash may leave later segments without earlier ones.
+// Whether that end is right is the replay's to say.
 
 import ValkBase
 import ValkDisk
@@ -13,6 +15,7 @@ extension StoreVerifier {
         if let identity = state?.identity { storeId = StoreId(high: identity.idHigh, low: identity.idLow) }
         var before: SegmentSummary?
         var isUnbroken = true
+        var breaks: [(before: SegmentSummary, next: SegmentSummary)] = []
         let present = Set(folder.segments.map(\.number))
         for segment in folder.segments {
             let path = folder.path(segment)
@@ -27,7 +30,9 @@ extension StoreVerifier {
                     // It has no frames that the next one could continue.
                     before = nil
                 } else if walk.summary.frames > 0 {
-                    if let before, isUnbroken { checkChain(before, walk.summary, present) }
+                    if let before, isUnbroken, breaksChain(before, walk.summary, present) {
+                        breaks.append((before, walk.summary))
+                    }
                     before = walk.summary
                     isUnbroken = true
                 }
@@ -36,7 +41,11 @@ extension StoreVerifier {
                 isUnbroken = false
             }
         }
-        if let state, let storeId { checkReplay(state, storeId) }
+        var end: LogPosition?
+        if let state, let storeId { end = checkReplay(state, storeId) }
+        for (before, next) in breaks where end.map({ before.endPosition < $0 }) ?? true {
+            reportBreak(before, next)
+        }
     }
 
     private func take(_ summary: SegmentSummary) {
@@ -63,9 +72,13 @@ extension StoreVerifier {
         }
     }
 
-    private func checkChain(_ before: SegmentSummary, _ next: SegmentSummary, _ present: Set<UInt32>) {
-        guard let named = next.firstPreviousEnd, named != before.endPosition else { return }
-        if named.segment > before.number && named.segment < next.number && !present.contains(named.segment) { return }
+    private func breaksChain(_ before: SegmentSummary, _ next: SegmentSummary, _ present: Set<UInt32>) -> Bool {
+        guard let named = next.firstPreviousEnd, named != before.endPosition else { return false }
+        return named.segment <= before.number || named.segment >= next.number || present.contains(named.segment)
+    }
+
+    private func reportBreak(_ before: SegmentSummary, _ next: SegmentSummary) {
+        guard let named = next.firstPreviousEnd else { return }
         report.error(
             "the segment's whole frames end here, but segment \(next.number) goes on from \(named)", before.path,
             before.end)
@@ -76,7 +89,8 @@ extension StoreVerifier {
         }
     }
 
-    private func checkReplay(_ state: ManifestState, _ storeId: StoreId) {
+    /// Returns the end that a start finds, nil when there is none.
+    private func checkReplay(_ state: ManifestState, _ storeId: StoreId) -> LogPosition? {
         do throws(StoreError) {
             let replay = try LogReplay.run(
                 disk: disk, directory: folder.logDirectory, storeId: storeId, from: state.checkpoint.position,
@@ -87,9 +101,11 @@ extension StoreVerifier {
                 report.note(
                     "torn tail, \(torn.bytes) bytes: \(torn.reason); the next start cuts it", torn.path, torn.offset)
             }
+            return replay.resume.end
         } catch {
             report.error(
                 "replay: \(error.message)", error.path.isEmpty ? folder.logDirectory : error.path, error.offset)
+            return nil
         }
     }
 }
