@@ -14,19 +14,25 @@ final class CrashTally {
     private(set) var points: [StoreWork: Int] = [:]
 
     /// Crashes in one kind of work until it has had enough and only one operation in `stride` is as good as any.
-    static let enough = 40
-    static let stride = 16
+    private let enough: Int
+    private let stride: Int
     /// So few that each gets every kind of crash.
-    static let scarce = 8
+    private let scarce: Int
+
+    init(enough: Int = 40, stride: Int = 16, scarce: Int = 8) {
+        self.enough = enough
+        self.stride = stride
+        self.scarce = scarce
+    }
 
     /// The crashes that come after this operation. `text`: its description, as the disk gives it.
     func take(_ operation: Int, _ text: String, _ script: StoreScript) -> [CrashPolicy] {
         let works = works(text, script)
         let least = works.map { points[$0] ?? 0 }.min() ?? 0
-        if least >= CrashTally.enough && operation % CrashTally.stride != 0 { return [] }
+        if least >= enough && operation % stride != 0 { return [] }
         for work in works { points[work, default: 0] += 1 }
         let all: [CrashPolicy] = [.keepAll, .dropAll, .random, .torn]
-        return least < CrashTally.scarce ? all : [all[(points[script.work] ?? 0) % all.count]]
+        return least < scarce ? all : [all[(points[script.work] ?? 0) % all.count]]
     }
 
     /// An operation may be part of two: of the round of the collector, and of the rewrite in it.
