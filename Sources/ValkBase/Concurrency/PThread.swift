@@ -10,16 +10,21 @@ package final class PThread: @unchecked Sendable {  // Written before the thread
 
     private final class Start {
         let name: String
+        let nice: Int32
         let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) {
+        init(name: String, nice: Int32, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.nice = nice
             self.body = body
         }
     }
 
-    /// Starts `body` on a new thread. `name` is cut to 15 bytes (the kernel's limit).
-    package init(name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void) {
-        let start = Unmanaged.passRetained(Start(name: String(name.prefix(15)), body: body))
+    /// Starts `body` on a new thread. `name` is cut to 15 bytes (the kernel's limit). `nice`: how far it steps back
+    /// behind others where there are more threads than processors, 0 to 19.
+    package init(
+        name: String, nice: Int32 = 0, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
+    ) {
+        let start = Unmanaged.passRetained(Start(name: String(name.prefix(15)), nice: nice, body: body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, stackBytes)
@@ -29,6 +34,8 @@ package final class PThread: @unchecked Sendable {  // Written before the thread
                 guard let context else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
                 valk_set_thread_name(start.name)
+                // Of the calling thread alone, on Linux. That it cannot be had is no fault.
+                if start.nice > 0 { _ = setpriority(__priority_which_t(0), 0, start.nice) }
                 start.body()
                 return nil
             }, start.toOpaque())

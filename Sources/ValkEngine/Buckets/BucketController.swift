@@ -136,7 +136,7 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
     func start() {
         threads.append(PThread(name: "valk-flush") { [self] in runFlushes() })
         for number in 1...options.mergeThreads {
-            threads.append(PThread(name: "valk-merge-\(number)") { [self] in runMerges() })
+            threads.append(PThread(name: "valk-merge-\(number)", nice: 5) { [self] in runMerges() })
         }
     }
 

@@ -158,10 +158,11 @@ extension GarbageCollector {
         }
         hiddenAtLook = hidden
         let live = Double(figures.referencedBytes + figures.tableBytes - hidden)
-        // So much log is ahead of the tables whatever is live, and what readers hold comes back when they let go.
-        let ahead = figures.aheadBytes - GarbageCollector.aheadSegments * options.segmentBytes
-        let all = figures.allocatedBytes + figures.tableBytes + ahead - figures.pinnedBytes
-        figures.debtBytes = all - Int(figures.target * live)
+        // Of the log that is ahead of the tables a share is garbage that comes to light with the flushes; so much of it
+        // is there whatever the writers do. What readers hold comes back when they let go.
+        let ahead = max(0, figures.aheadBytes - GarbageCollector.aheadSegments * options.segmentBytes)
+        let garbage = figures.exposedBytes - figures.pinnedBytes + hidden + Int(figures.overlap * Double(ahead))
+        figures.debtBytes = garbage - Int((figures.target - 1) * live)
         if options.usesThreads && lookedAt > 0 {
             let slack = max(live * (figures.target - 1) / 2, Double(6 * options.segmentBytes))
             brake.look(

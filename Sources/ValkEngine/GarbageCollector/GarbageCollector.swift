@@ -9,7 +9,6 @@
 // Threads: `step` may be called from any thread, one at a time (`gate`). Locks, in order: `gate`, the controller's
 // `structure`.
 
-import Glibc
 import Synchronization
 import ValkBase
 import ValkDisk
@@ -74,7 +73,10 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
 
     // MARK: Life
 
-    func start() { thread = PThread(name: "valk-gc") { [self] in run() } }
+    func start() {
+        // Whoever serves clients goes first.
+        thread = PThread(name: "valk-gc", nice: 10) { [self] in run() }
+    }
 
     func stop() {
         cancelled.store(true, ordering: .relaxed)
@@ -88,8 +90,6 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     var isOnOwnThread: Bool { thread?.isCurrent ?? false }
 
     private func run() {
-        // Whoever serves clients goes first. That it cannot be had is no fault.
-        _ = setpriority(__priority_which_t(0), 0, 10)
         while true {
             let token = bell.token
             if cancelled.load(ordering: .relaxed) { return }

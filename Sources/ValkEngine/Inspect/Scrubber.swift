@@ -66,7 +66,7 @@ final class Scrubber: @unchecked Sendable {  // State behind `lock` or atomic; t
 
     // MARK: Life
 
-    func start() { thread = PThread(name: "valk-scrub") { [self] in run() } }
+    func start() { thread = PThread(name: "valk-scrub", nice: 10) { [self] in run() } }
 
     func stop() {
         lock.withLock {

@@ -51,7 +51,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
             let lane = isLast ? lengthy : common
             // Glob matching and LCS recurse little; one MiB is ample.
             let name = isLast ? "valk-worker-long" : "valk-worker-\(i)"
-            threads.append(PThread(name: name) { [self] in run(executor, lane) })
+            // A loop has answers to give in microseconds: it does not queue for a processor behind them.
+            threads.append(PThread(name: name, nice: 5) { [self] in run(executor, lane) })
         }
     }
 
