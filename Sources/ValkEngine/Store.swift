@@ -20,6 +20,7 @@ public final class Store: Sendable {
     let controller: BucketController
     let collector: GarbageCollector
     let scrubber: Scrubber
+    let knownFaults = KnownFaults()
     let opener: TableOpener
     private let lockFile: any DiskLock
     package let recoveryReport: RecoveryReport

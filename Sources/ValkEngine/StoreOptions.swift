@@ -70,8 +70,6 @@ public struct StoreOptions: Sendable {
     /// Range deletions (pieces of them) that may be live. At half of it merges go after whatever they hide, and at all
     /// of it every batch with one more is followed by a flush. It is no bound for writers. 16 and more.
     package var rangeDeletionsMax = 16_384
-    /// Opens without changing a byte: no log is written, nothing is removed.
-    package var readOnly = false
     /// False: no threads. Flushes and merges happen only when `flushTables`, `mergeOnce` or `mergeAll` are called, the
     /// log syncs inside the calls that ask for it, and `commit` never waits for a flush. For tests that must see the
     /// same disk operations in the same order each time, and for tools.

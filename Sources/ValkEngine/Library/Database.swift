@@ -226,15 +226,7 @@ public final class Database: @unchecked Sendable {  // Constant but for what has
         }
     }
 
-    private func tableFault() -> DatabaseError? {
-        var found: DatabaseError?
-        store.root.forEach { bucket in
-            for fragment in bucket.runs.flatMap(\.fragments) where found == nil {
-                found = fragment.file.table.takeFault().map { DatabaseError($0) }
-            }
-        }
-        return found
-    }
+    private func tableFault() -> DatabaseError? { store.takeTableFaults().first.map { DatabaseError($0) } }
 
     static func check(_ key: ByteView) throws(DatabaseError) {
         guard key.count >= 1, key.count <= keyBytesMax else {

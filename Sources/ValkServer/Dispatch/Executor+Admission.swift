@@ -118,6 +118,7 @@ extension Executor {
 
     /// Answers a fault of the store in place of the reply. The context is between transactions.
     func explain(_ error: Interruption, _ index: Int) {
+        if error == .damaged || error == .readFailed { server.store.reportTableFaults() }
         switch error {
         case .wouldBlock: context.fail("ERR the data is not in memory and this command may not wait for it")
         case .damaged: context.fail("ERR stored data is damaged and cannot be read; the server's log names the file")

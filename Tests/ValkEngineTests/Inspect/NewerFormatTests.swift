@@ -185,13 +185,9 @@ import ValkTestSupport
         }
         reader.end()
         #expect(refused > 0 && refused < swept.expected.count)
-        // A table keeps its story until it is asked for it.
-        var told = events.newer
-        store.root.forEach { bucket in
-            for fragment in bucket.runs.flatMap(\.fragments) {
-                if let fault = fragment.file.table.takeFault() { told.append(fault) }
-            }
-        }
+        // A table keeps its story until it is asked for it, and each place is told of once.
+        store.reportTableFaults()
+        let told = events.newer
         #expect(!told.isEmpty)
         for error in told { Self.expectRefusal(error, place, path, "reading") }
         // Work on it is refused as well, and the file stays as it is.
