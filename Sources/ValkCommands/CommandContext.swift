@@ -42,6 +42,8 @@ package struct CommandState {
     package var errorCode: ErrorCode
     /// Largest string a command may build (`proto-max-bulk-len`).
     package var stringBytesMax: Int
+    /// Longest sparse HyperLogLog (`hll-sparse-max-bytes`).
+    package var hyperLogLogSparseMax: Int
 }
 
 @usableFromInline
@@ -67,7 +69,8 @@ package final class CommandContext {
         state.initialize(
             to: CommandState(
                 args: ArgumentList(views: noArguments, count: 0), reply: ReplyWriter(out: placeholder),
-                errorReplies: 0, errorCode: .err, stringBytesMax: 512 << 20))
+                errorReplies: 0, errorCode: .err, stringBytesMax: 512 << 20,
+                hyperLogLogSparseMax: 3000))
     }
 
     deinit {
@@ -131,6 +134,11 @@ package final class CommandContext {
     package var stringBytesMax: Int {
         get { state.pointee.stringBytesMax }
         set { state.pointee.stringBytesMax = newValue }
+    }
+
+    package var hyperLogLogSparseMax: Int {
+        get { state.pointee.hyperLogLogSparseMax }
+        set { state.pointee.hyperLogLogSparseMax = newValue }
     }
 
     // MARK: Errors

@@ -9,7 +9,9 @@ package enum CommandSpecs {
     /// Commands that run in this module, handlers attached. MEMORY has subcommands that the server may attach.
     package static var data: [CommandSpec] {
         let handlers = dataHandlers
-        return (stringSpecs + bitmapSpecs + numberSpecs + genericSpecs + scanSpecs + expirySpecs).map { spec in
+        let specs =
+            stringSpecs + bitmapSpecs + hyperLogLogSpecs + numberSpecs + genericSpecs + scanSpecs + expirySpecs
+        return specs.map { spec in
             let spec = spec.subcommands { sub in
                 handlers["\(spec.name)|\(sub.name)"].map { sub.runs($0.run) } ?? sub
             }
@@ -51,6 +53,11 @@ package enum CommandSpecs {
             "bitop": Handler(run: BitmapCommands.bitop),
             "bitfield": Handler(run: BitFieldCommands.bitfield),
             "bitfield_ro": Handler(run: BitFieldCommands.bitfieldRO),
+            "pfadd": Handler(run: HyperLogLogCommands.pfadd),
+            "pfcount": Handler(run: HyperLogLogCommands.pfcount),
+            "pfmerge": Handler(run: HyperLogLogCommands.pfmerge),
+            "pfdebug": Handler(run: HyperLogLogCommands.pfdebug),
+            "pfselftest": Handler(run: HyperLogLogCommands.pfselftest),
             "incr": Handler(run: NumberCommands.incr),
             "decr": Handler(run: NumberCommands.decr),
             "incrby": Handler(run: NumberCommands.incrby),

@@ -64,6 +64,9 @@ package enum ConfigSchema {
                 "proto-max-bulk-len", .memory(sizeMin...Int64.max), "512mb", unit: "bytes",
                 help: "Longest single argument that is accepted."),
             ConfigDirective(
+                "hll-sparse-max-bytes", .memory(0...Int64.max), "3000", unit: "bytes",
+                help: "A HyperLogLog that would be longer than this in its sparse form takes the dense one."),
+            ConfigDirective(
                 "client-query-buffer-limit", .memory(sizeMin...Int64.max), "1gb", unit: "bytes",
                 help: "Most input that is kept for one client; who sends more is closed."),
             ConfigDirective(

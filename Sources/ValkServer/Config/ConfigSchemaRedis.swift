@@ -124,7 +124,6 @@ extension ConfigSchema {
             int("set-max-intset-entries", upToLong, "512", .encodings),
             int("zset-max-listpack-entries", upToLong, "128", .encodings, ["zset-max-ziplist-entries"]),
             memory("zset-max-listpack-value", upToLong, "64", .encodings, ["zset-max-ziplist-value"]),
-            memory("hll-sparse-max-bytes", upToLong, "3000", .encodings),
             memory("stream-node-max-bytes", upToLong, "4096", .encodings),
             int("stream-node-max-entries", upToLong, "100", .encodings),
             ConfigDirective(

@@ -39,12 +39,13 @@ extension Executor {
         return runQueued(connection, s, transaction, arguments, out)
     }
 
-    /// Stripes of the queued writes and of the watched keys.
+    /// Stripes of the queued writes (and of what must see them whole) and of the watched keys.
     private func stripes(of transaction: Transaction) -> StripeSet {
         var set = StripeSet()
         for i in 0..<transaction.count {
             let index = Int(transaction.queued[i].command)
-            if entries[index].flags.contains(.write) { set.formUnion(stripeSet(index, transaction.arguments(of: i))) }
+            if entries[index].flags.isDisjoint(with: .takesStripes) { continue }
+            set.formUnion(stripeSet(index, transaction.arguments(of: i)))
         }
         for watched in transaction.watched { set.insert(watched.key.withView { Stripes.index(of: $0) }) }
         return set

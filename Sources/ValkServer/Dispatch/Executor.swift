@@ -86,6 +86,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     func beginRun() {
         hot.pointee.stamp = valk_monotonic_ns()
         context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
+        context.hyperLogLogSparseMax = server.settings.hyperLogLogSparseMax.load(ordering: .relaxed)
     }
 
     /// Lets the running command count as begun so much earlier: its reply is held back for that long.
@@ -196,6 +197,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         out.initialize(to: ByteBuffer(capacity: BufferPool.bufferBytes))
         let index = Int(s.pointee.waitingCommand)
         context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
+        context.hyperLogLogSparseMax = server.settings.hyperLogLogSparseMax.load(ordering: .relaxed)
         switch run(connection, s, index, s.pointee.parser.arguments, out) {
         case .done(let position): connection.deferredPosition = position
         case .wouldBlock: preconditionFailure("\(table.fullNames[index]) wants to wait on a thread that may")

@@ -8,6 +8,8 @@ import ValkBase
 package final class LiveSettings: Sendable {
     /// `proto-max-bulk-len`, bytes.
     package let bulkBytesMax = Atomic<Int>(512 << 20)
+    /// `hll-sparse-max-bytes`.
+    package let hyperLogLogSparseMax = Atomic<Int>(3000)
     /// `client-query-buffer-limit`, bytes.
     package let queryBufferBytesMax = Atomic<Int>(1 << 30)
     /// `maxclients`.
