@@ -44,6 +44,22 @@ package struct CommandState {
     package var stringBytesMax: Int
     /// Longest sparse HyperLogLog (`hll-sparse-max-bytes`).
     package var hyperLogLogSparseMax: Int
+    /// Something is in `publications`.
+    package var hasPublications = false
+}
+
+/// A message for those who listen to a channel.
+package struct Publication: Sendable {
+    package let channel: [UInt8]
+    package let message: [UInt8]
+    /// Of a shard channel (SPUBLISH), which patterns do not see.
+    package let isSharded: Bool
+
+    package init(channel: [UInt8], message: [UInt8], isSharded: Bool) {
+        self.channel = channel
+        self.message = message
+        self.isSharded = isSharded
+    }
 }
 
 @usableFromInline
@@ -53,6 +69,7 @@ package final class CommandContext {
     /// Reused by SCAN, KEYS and RANDOMKEY.
     var scan = ScanBuffers()
     var generator: SeededRandom
+    private var publications: [Publication] = []
     /// Where replies go before the first `prepare`.
     private let placeholder: UnsafeMutablePointer<ByteBuffer>
     private let noArguments: UnsafeMutablePointer<ByteView>
@@ -96,10 +113,30 @@ package final class CommandContext {
     }
 
     /// The transaction threw: nothing of it has happened.
-    package func abandon() { keys.abandon() }
+    package func abandon() {
+        keys.abandon()
+        if hasPublications { _ = takePublications() }
+    }
 
     /// The transaction's batch is committed, or it had none.
     package func finished() { keys.finished() }
+
+    // MARK: Publications
+
+    /// Is sent when the transaction is committed.
+    package func publish(_ publication: Publication) {
+        publications.append(publication)
+        state.pointee.hasPublications = true
+    }
+
+    package var hasPublications: Bool { state.pointee.hasPublications }
+
+    /// What the transaction has published, in order; for the dispatcher, after the commit.
+    package func takePublications() -> [Publication] {
+        state.pointee.hasPublications = false
+        defer { publications.removeAll() }
+        return publications
+    }
 
     package var effects: CommandEffects {
         var effects = CommandEffects()

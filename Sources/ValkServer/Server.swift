@@ -42,12 +42,17 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package let logger: Logger
     package let registry = ClientRegistry()
     package let monitors: MonitorFeed
+    package let pubSub: PubSubRegistry
     let hosted: [HostedCommands.Entry]
     let gate: ServerGate
     let stripes = KeyStripes()
     let watches = WatchRegistry()
     /// By command index: MULTI does not queue it.
     let runsInsideMulti: [Bool]
+    /// By command index: may be sent by a client that listens, in RESP2.
+    let runsWhileSubscribed: [Bool]
+    /// By command index: what it answers is pushed data, which CLIENT REPLY does not silence.
+    let answersWithPushes: [Bool]
     /// Told of commands slower than the setting, on the thread that ran them, with the time in nanoseconds. Set before
     /// `start`.
     package var slowCommandSink: (@Sendable (Connection, Int, ArgumentList, UInt64) -> Void)?
@@ -83,12 +88,19 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         self.table = table
         self.hosted = hosted.handlers
         runsInsideMulti = (0..<table.count).map { TransactionCommands.unqueued.contains(table.fullNames[$0]) }
+        answersWithPushes = (0..<table.count).map { table.fullNames[$0].hasSuffix("subscribe") }
+        runsWhileSubscribed = (0..<table.count).map { Self.listenersCommands.contains(table.fullNames[$0]) }
+        pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
         gate = ServerGate()
         monitors = MonitorFeed(gate: gate)
         workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
         expiryCycle = ExpiryCycle(server: self)
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
     }
+
+    private static let listenersCommands: Set<String> = [
+        "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset",
+    ]
 
     package var workers: WorkerPool {
         guard let workerPool else { preconditionFailure("server has no workers") }

@@ -20,7 +20,9 @@ package enum CommandSpecs {
     }
 
     /// Session and administration commands without handlers.
-    package static var hosted: [CommandSpec] { connectionSpecs + clientSpecs + serverSpecs + absentSpecs }
+    package static var hosted: [CommandSpec] {
+        connectionSpecs + clientSpecs + pubSubSpecs + serverSpecs + absentSpecs
+    }
 
     /// Bare function values in a dictionary would be wrapped, and every call would pay for it.
     private struct Handler {

@@ -66,6 +66,7 @@ package final class Administration: Sendable {
         addSaveCommands(&handlers)
         addDiagnosisCommands(&handlers)
         addDebugCommands(&handlers)
+        addPubSubCommands(&handlers)
         addAbsentCommands(&handlers)
         return handlers
     }

@@ -131,12 +131,10 @@ extension Administration {
         { connection, context throws(Interruption) in
             let args = context.args
             var ids: Set<UInt64>?
-            var noneMatches = false
+            var type: ClientType?
             if args.count == 4, args[2].equalsIgnoringCase("type") {
-                guard let type = ClientType(args[3]) else {
-                    return context.fail("ERR Unknown client type '\(args[3].string)'")
-                }
-                noneMatches = type != .normal
+                type = ClientType(args[3])
+                if type == nil { return context.fail("ERR Unknown client type '\(args[3].string)'") }
             } else if args.count > 3, args[2].equalsIgnoringCase("id") {
                 var chosen = Set<UInt64>()
                 for index in 3..<args.count {
@@ -148,7 +146,7 @@ extension Administration {
                 return context.failSyntax()
             }
             var text = ""
-            for info in try connection.server.clients(context) where !noneMatches {
+            for info in try connection.server.clients(context) where type?.matches(info) ?? true {
                 if let ids, !ids.contains(info.id) { continue }
                 let shown = info.id == connection.id ? Administration.busy(info, connection) : info
                 text += ClientLine.text(shown, connection.server.table)
@@ -214,6 +212,14 @@ private enum ClientType {
             return nil
         }
     }
+
+    func matches(_ info: ClientInfo) -> Bool {
+        switch self {
+        case .normal: !info.listens
+        case .pubsub: info.listens
+        case .replica, .primary: false
+        }
+    }
 }
 
 /// The conditions of CLIENT KILL; a client must meet all of them.
@@ -272,7 +278,7 @@ private struct ClientFilter {
         if let address, info.address != address { return false }
         if let localAddress, info.localAddress != localAddress { return false }
         if let maxAgeSeconds, info.ageSeconds < maxAgeSeconds { return false }
-        if let type, type != .normal { return false }
+        if let type, !type.matches(info) { return false }
         return true
     }
 }
@@ -282,6 +288,7 @@ enum ClientLine {
     static func text(_ info: ClientInfo, _ table: CommandTable) -> String {
         var flags = ""
         if info.isMonitor { flags += "O" }
+        if info.listens { flags += "P" }
         if info.queuedCommands >= 0 { flags += "x" }
         if info.isBlocked { flags += "b" }
         if info.isClosing { flags += "c" }
@@ -293,7 +300,8 @@ enum ClientLine {
         let events = (info.isReading ? "r" : "") + (info.isWriting ? "w" : "")
         var line = "id=\(info.id) addr=\(info.address) laddr=\(info.localAddress) fd=\(info.descriptor)"
         line += " name=\(string(info.name)) age=\(info.ageSeconds) idle=\(info.idleSeconds) flags=\(flags)"
-        line += " db=\(info.database) sub=0 psub=0 ssub=0 multi=\(info.queuedCommands)"
+        line += " db=\(info.database) sub=\(info.subscriptions.channels) psub=\(info.subscriptions.patterns)"
+        line += " ssub=\(info.subscriptions.shards) multi=\(info.queuedCommands)"
         line += " qbuf=\(info.inputBytes) qbuf-free=\(info.inputFreeBytes) argv-mem=\(info.argumentBytes)"
         line += " multi-mem=\(info.queuedBytes) rbs=\(info.outputCapacityBytes) rbp=\(info.outputCapacityBytes)"
         line += " obl=\(info.outputBytes) oll=0 omem=0 tot-mem=\(info.totalMemoryBytes) events=\(events)"

@@ -10,7 +10,14 @@ private let wrongPassword: StaticString = "WRONGPASS invalid username-password p
 
 extension Administration {
     func addConnectionCommands(_ handlers: inout HandlersByName) {
-        handlers.on("ping") { _, context throws(Interruption) in
+        handlers.on("ping") { connection, context throws(Interruption) in
+            // What a RESP2 client that listens reads must look like a message.
+            if connection.state.pointee.flags.contains(.subscribed) && context.reply.version == 2 {
+                guard context.args.count <= 2 else { return context.failArity("ping") }
+                context.reply.array(2)
+                context.reply.bulk("pong" as StaticString)
+                return context.reply.bulk(context.args.count == 2 ? context.args[1] : .empty)
+            }
             switch context.args.count {
             case 1: context.reply.simple("PONG")
             case 2: context.reply.bulk(context.args[1])

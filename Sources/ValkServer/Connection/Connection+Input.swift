@@ -251,6 +251,7 @@ extension EventLoop {
         connection.deferredReply = nil
         guard s.pointee.phase == .deferred else {
             // Closed meanwhile.
+            connection.unsubscribeAll()
             if let reply { hot.pointee.buffers.give(reply) }
             return
         }

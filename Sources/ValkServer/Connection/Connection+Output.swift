@@ -78,7 +78,7 @@ extension EventLoop {
         let settings = server.settings
         // While a worker has the session nothing is added to the output; the limits are looked at again afterwards.
         if s.pointee.phase == .deferred { return false }
-        let pushed = s.pointee.flags.contains(.monitor)
+        let pushed = !s.pointee.flags.isDisjoint(with: .isPushedTo)
         let hard =
             pushed
             ? settings.pushedOutputHardBytes.load(ordering: .relaxed)
@@ -176,7 +176,10 @@ extension EventLoop {
         if s.pointee.phase == .closed { return }
         connection.stopMonitoringOnClose()
         // While a worker runs EXEC the transaction is its own; it goes with the connection.
-        if s.pointee.phase != .deferred { connection.discardTransaction() }
+        if s.pointee.phase != .deferred {
+            connection.discardTransaction()
+            connection.unsubscribeAll()
+        }
         s.pointee.phase = .closed
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }
@@ -217,7 +220,7 @@ extension EventLoop {
         guard s.pointee.phase != .closed else { return }
         let idle = hot.pointee.now - min(hot.pointee.now, s.pointee.lastActivity)
         let timeout = server.settings.idleTimeoutSeconds.load(ordering: .relaxed)
-        if timeout > 0 && s.pointee.phase == .open && !s.pointee.flags.contains(.monitor)
+        if timeout > 0 && s.pointee.phase == .open && s.pointee.flags.isDisjoint(with: .isPushedTo)
             && idle > UInt64(timeout) * 1_000_000_000
         {
             executor.counters.add(.idleClosed)

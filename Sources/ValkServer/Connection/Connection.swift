@@ -29,6 +29,8 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     private var names = ConnectionNames()
     /// MULTI's queue and WATCH's keys; made when first needed.
     var transaction: Transaction?
+    /// What the client listens to; made when first needed.
+    var subscriptions: Subscriptions?
     /// How long the reply is to be held back, while `sleeps` is set; and the timer, while the phase is `.sleeping` or
     /// `.paced`.
     var sleepNanoseconds: UInt64 = 0

@@ -62,11 +62,17 @@ struct ConnectionFlags: OptionSet {
 
     /// The command that ran wants its reply to be held back.
     static let sleeps = ConnectionFlags(rawValue: 1 << 14)
+    /// Listens to a channel or pattern.
+    static let subscribed = ConnectionFlags(rawValue: 1 << 15)
+    /// Gets data that answer no command.
+    static let isPushedTo: ConnectionFlags = [.monitor, .subscribed]
 
     /// After a command: the connection does not simply go on.
     static let breaksOff: ConnectionFlags = [.closeAfterReply, .sleeps]
     /// Any of these sends a command through the careful checks.
-    static let needsCare: ConnectionFlags = [.multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply]
+    static let needsCare: ConnectionFlags = [
+        .multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply, .subscribed,
+    ]
 }
 
 /// Output up to `offset` (counted from the connection's first reply byte ever) may leave once the log is safe up to

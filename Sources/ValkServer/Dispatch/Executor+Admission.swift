@@ -23,6 +23,13 @@ extension Executor {
             refuse(connection, index, "NOAUTH Authentication required.", reply)
             return .refused
         }
+        if s.pointee.flags.contains(.subscribed) && s.pointee.version == 2 && !server.runsWhileSubscribed[index] {
+            refuse(
+                connection, index,
+                "ERR Can't execute '\(table.fullNames[index])': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+                    + "RESET are allowed in this context", reply)
+            return .refused
+        }
         let inMulti = s.pointee.flags.contains(.multi)
         if inMulti && flags.contains(.noMulti) {
             refuse(connection, index, "ERR Command not allowed inside a transaction", reply)

@@ -73,12 +73,15 @@ extension Executor {
                 ReplyWriter(out: out, version: s.pointee.version).nullArray()
             }
             context.finished()
+            if context.hasPublications { deliver(connection) }
         } catch {
             out.pointee.truncate(before)
             context.abandon()
             s.pointee.database = session.database
             s.pointee.version = session.version
             s.pointee.flags = session.flags
+            // Subscriptions stay: the next attempt finds them.
+            connection.refreshSubscribed()
             connection.name = session.name
             if error == .wouldBlock && !mayBlock { return .wouldBlock }
             prepare(s, arguments, out)

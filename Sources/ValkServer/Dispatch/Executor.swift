@@ -178,7 +178,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     private func silence(
         _ s: UnsafeMutablePointer<ConnectionState>, _ out: UnsafeMutablePointer<ByteBuffer>, _ before: Int
     ) {
-        if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip]) { out.pointee.truncate(before) }
+        let command = Int(s.pointee.lastCommand)
+        let isPush = command >= 0 && server.answersWithPushes[command]
+        if !isPush && !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip]) { out.pointee.truncate(before) }
         s.pointee.flags.remove(.replySkip)
         if s.pointee.flags.contains(.replySkipNext) {
             s.pointee.flags.remove(.replySkipNext)
@@ -274,6 +276,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             try handle(connection, index)
             position = try commit()
             context.finished()
+            if context.hasPublications { deliver(connection) }
         } catch {
             out.pointee.truncate(before)
             context.abandon()
@@ -282,6 +285,12 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         }
         account(connection, index, arguments, &position)
         return .done(position: position)
+    }
+
+    /// Sends what the transaction has published.
+    @inline(never)
+    func deliver(_ connection: Connection) {
+        server.pubSub.deliver(context.takePublications(), server.loops, on: mayBlock ? nil : connection.loop)
     }
 
     /// Sets the context to a command of the session.

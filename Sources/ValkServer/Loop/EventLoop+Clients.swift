@@ -20,13 +20,19 @@ extension EventLoop {
         let outputCapacity = s.pointee.output?.pointee.capacity ?? 0
         // A worker may be running the transaction just now.
         let transaction = s.pointee.phase == .deferred ? nil : connection.transaction
+        let subscriptions = s.pointee.phase == .deferred ? nil : connection.subscriptions
         let queuedBytes = transaction?.memoryBytes ?? 0
         return ClientInfo(
             id: connection.id, address: connection.address, localAddress: connection.localAddress,
             descriptor: s.pointee.descriptor, name: connection.name, libraryName: connection.libraryName,
             libraryVersion: connection.libraryVersion,
             ageSeconds: Int((now - min(now, s.pointee.createdAt)) / 1_000_000_000), idleSeconds: idleSeconds,
-            isMonitor: flags.contains(.monitor), isUnixSocket: flags.contains(.unixSocket),
+            isMonitor: flags.contains(.monitor),
+            subscriptions: (
+                subscriptions?.count(.channel) ?? 0, subscriptions?.count(.pattern) ?? 0,
+                subscriptions?.count(.shard) ?? 0
+            ),
+            isUnixSocket: flags.contains(.unixSocket),
             isBlocked: s.pointee.phase == .paused,
             isClosing: s.pointee.phase == .closing || flags.contains(.closeAfterReply),
             isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),

@@ -27,6 +27,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     unowned(unsafe) let server: Server
     let base: OpaquePointer
     let mailbox = LoopMailbox()
+    let subscriptions = LoopSubscriptions()
     let executor: Executor
     /// Bytes of the buffer into which connections without leftovers read.
     static let readBytes = 64 << 10
@@ -89,6 +90,9 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         event_add(cronEvent, &period)
         thread = PThread(name: "valk-loop-\(index)") { [self] in run() }
     }
+
+    /// Whether the caller runs on this loop.
+    var isCurrent: Bool { thread?.isCurrent ?? false }
 
     func join() {
         thread?.join()

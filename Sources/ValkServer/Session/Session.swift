@@ -89,6 +89,7 @@ extension Connection {
     package func resetSession() {
         discardTransaction()
         stopMonitoring()
+        unsubscribeAll()
         replyMode = .on
         database = 0
         protocolVersion = 2
@@ -115,6 +116,8 @@ package struct ClientInfo: Sendable {
     package var ageSeconds: Int
     package var idleSeconds: Int
     package var isMonitor: Bool
+    /// Channels, patterns and shard channels that it listens to.
+    package var subscriptions: (channels: Int, patterns: Int, shards: Int)
     package var isUnixSocket: Bool
     package var isBlocked: Bool
     package var isClosing: Bool
@@ -137,4 +140,6 @@ package struct ClientInfo: Sendable {
     /// Index of the last command in the command table, -1 for none.
     package var lastCommand: Int
     package var protocolVersion: Int
+
+    var listens: Bool { subscriptions.channels + subscriptions.patterns + subscriptions.shards > 0 }
 }

@@ -1,0 +1,57 @@
+// What one client listens to. Belongs to its session: the loop's, and a worker's while that runs a command of it.
+//
+// The lists of the loop (LoopSubscriptions) are changed on the loop only; from a worker the change goes through the
+// mailbox, ahead of the word that the command has ended.
+
+import ValkBase
+
+final class Subscriptions {
+    fileprivate(set) var names = [Set<[UInt8]>](repeating: [], count: SubscriptionKind.allCases.count)
+
+    func count(_ kind: SubscriptionKind) -> Int { names[kind.rawValue].count }
+    var isEmpty: Bool { names.allSatisfy(\.isEmpty) }
+}
+
+extension Connection {
+    /// What a reply to a change of `kind` counts: channels and patterns together, or shard channels.
+    func subscriptionCount(_ kind: SubscriptionKind) -> Int {
+        guard let subscriptions else { return 0 }
+        if kind == .shard { return subscriptions.count(.shard) }
+        return subscriptions.count(.channel) + subscriptions.count(.pattern)
+    }
+
+    func subscribe(_ kind: SubscriptionKind, _ name: [UInt8]) {
+        let own = subscriptions ?? Subscriptions()
+        subscriptions = own
+        set(.subscribed, true)
+        guard own.names[kind.rawValue].insert(name).inserted else { return }
+        server.pubSub.add(kind, name, loop: loop.index)
+        changeLoop { loop, connection in
+            if connection.state.pointee.phase != .closed { loop.subscriptions.add(kind, name, connection) }
+        }
+    }
+
+    func unsubscribe(_ kind: SubscriptionKind, _ name: [UInt8]) {
+        guard let subscriptions, subscriptions.names[kind.rawValue].remove(name) != nil else { return }
+        server.pubSub.remove(kind, name, loop: loop.index)
+        changeLoop { loop, connection in loop.subscriptions.remove(kind, name, connection) }
+        refreshSubscribed()
+    }
+
+    /// All that the client listens to of `kind`, in no order.
+    func subscribed(_ kind: SubscriptionKind) -> [[UInt8]] {
+        subscriptions.map { Array($0.names[kind.rawValue]) } ?? []
+    }
+
+    func refreshSubscribed() { set(.subscribed, subscriptions?.isEmpty == false) }
+
+    /// Ends all of it, without a word to the client.
+    func unsubscribeAll() {
+        for kind in SubscriptionKind.allCases { for name in subscribed(kind) { unsubscribe(kind, name) } }
+    }
+
+    private func changeLoop(_ body: @escaping @Sendable (EventLoop, Connection) -> Void) {
+        if loop.isCurrent { return body(loop, self) }
+        loop.mailbox.post(.run { [self] loop in body(loop, self) })
+    }
+}
