@@ -42,6 +42,61 @@ def strings(client, tag):
     raises(f"{tag}: unknown command", redis.ResponseError, lambda: client.execute_command("NOSUCH"), "unknown command")
 
 
+def bits_and_counts(client, tag):
+    client.flushall()
+    equal(f"{tag}: bits", (client.setbit("bits", 7, 1), client.getbit("bits", 7), client.bitcount("bits"),
+                           client.bitpos("bits", 1), client.bitop("NOT", "not", "bits"), client.get("not")),
+          (0, 1, 1, 7, 1, b"\xfe"))
+    equal(f"{tag}: bitfield", client.bitfield("field", "SAT").set("u8", 0, 250).incrby("u8", 0, 10).get("u4", 4)
+          .execute(), [0, 255, 15])
+    client.pfadd("seen", *range(1000))
+    client.pfadd("more", *range(500, 1500))
+    check(f"{tag}: pfcount", abs(client.pfcount("seen") - 1000) < 40, client.pfcount("seen"))
+    client.pfmerge("all", "seen", "more")
+    check(f"{tag}: pfmerge", abs(client.pfcount("all") - 1500) < 60, client.pfcount("all"))
+
+
+def messages(client, tag):
+    heard = client.pubsub()
+    heard.subscribe("news")
+    heard.psubscribe("n*")
+
+    def take(count):
+        taken = [heard.get_message(timeout=10) for _ in range(count)]
+        return sorted((message["type"], message["channel"], message["data"]) for message in taken)
+
+    equal(f"{tag}: subscribe", take(2), [("psubscribe", b"n*", 2), ("subscribe", b"news", 1)])
+    equal(f"{tag}: publish", (client.publish("news", "hello"), client.publish("other", "x")), (2, 0))
+    equal(f"{tag}: messages", take(2), [("message", b"news", b"hello"), ("pmessage", b"news", b"hello")])
+    equal(f"{tag}: pubsub", (client.pubsub_channels(), client.pubsub_numsub("news"), client.pubsub_numpat()),
+          ([b"news"], [(b"news", 1)], 1))
+    heard.unsubscribe()
+    heard.punsubscribe()
+    equal(f"{tag}: unsubscribe", take(2), [("punsubscribe", b"n*", 0), ("unsubscribe", b"news", 1)])
+    heard.close()
+
+    got, all_heard = [], threading.Event()
+
+    def keep(message):
+        got.append(message["data"])
+        if len(got) == 500:
+            all_heard.set()
+
+    heard = client.pubsub()
+    heard.subscribe(**{"work": keep})
+    listener = heard.run_in_thread(sleep_time=0.01)
+    while client.pubsub_numsub("work")[0][1] == 0:
+        pass
+    with client.pipeline(transaction=False) as pipe:
+        for index in range(500):
+            pipe.publish("work", index)
+        equal(f"{tag}: publish in a pipeline", set(pipe.execute()), {1})
+    all_heard.wait(20)
+    listener.stop()
+    listener.join()
+    equal(f"{tag}: a listener's thread hears all in order", got, [b"%d" % index for index in range(500)])
+
+
 def keys(client, tag):
     client.flushall()
     client.mset({f"key:{index}": index for index in range(1000)})
@@ -151,7 +206,7 @@ for protocol in (3, 2):
     with section(f"{tag}: connect"):
         client = redis.Redis(port=PORT, protocol=protocol)
         equal(f"{tag}: ping", client.ping(), True)
-        for part in (strings, keys, transactions, administration, range_command):
+        for part in (strings, bits_and_counts, messages, keys, transactions, administration, range_command):
             with section(f"{tag}: {part.__name__}"):
                 part(client, tag)
         client.close()
