@@ -121,6 +121,18 @@ package final class CommandContext {
     /// The transaction's batch is committed, or it had none.
     package func finished() { keys.finished() }
 
+    package var effects: CommandEffects {
+        var effects = CommandEffects()
+        let access = keys.state.pointee
+        effects.dirty = access.dirty
+        effects.keyspaceHits = access.hits
+        effects.keyspaceMisses = access.misses
+        effects.position = access.position
+        effects.errorReplies = state.pointee.errorReplies
+        effects.errorCode = state.pointee.errorCode
+        return effects
+    }
+
     // MARK: Publications
 
     /// Is sent when the transaction is committed.
@@ -136,18 +148,6 @@ package final class CommandContext {
         state.pointee.hasPublications = false
         defer { publications.removeAll() }
         return publications
-    }
-
-    package var effects: CommandEffects {
-        var effects = CommandEffects()
-        let access = keys.state.pointee
-        effects.dirty = access.dirty
-        effects.keyspaceHits = access.hits
-        effects.keyspaceMisses = access.misses
-        effects.position = access.position
-        effects.errorReplies = state.pointee.errorReplies
-        effects.errorCode = state.pointee.errorCode
-        return effects
     }
 
     // MARK: The running command

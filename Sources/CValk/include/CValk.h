@@ -11,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-// MARK: Atomics on raw memory. Swift's Atomic cannot live inside an arena; these can.
 /// For the body of a loop that waits for another thread for less than a microsecond or two.
 static inline void valk_pause(void) {
 #if defined(__x86_64__)
@@ -21,6 +20,7 @@ static inline void valk_pause(void) {
 #endif
 }
 
+// MARK: Atomics on raw memory. Swift's Atomic cannot live inside an arena; these can.
 static inline uint64_t valk_load_acquire_u64(const void *p) {
     return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
 }
