@@ -44,22 +44,8 @@ package struct CommandState {
     package var stringBytesMax: Int
     /// Longest sparse HyperLogLog (`hll-sparse-max-bytes`).
     package var hyperLogLogSparseMax: Int
-    /// Something is in `publications`.
-    package var hasPublications = false
-}
-
-/// A message for those who listen to a channel.
-package struct Publication: Sendable {
-    package let channel: [UInt8]
-    package let message: [UInt8]
-    /// Of a shard channel (SPUBLISH), which patterns do not see.
-    package let isSharded: Bool
-
-    package init(channel: [UInt8], message: [UInt8], isSharded: Bool) {
-        self.channel = channel
-        self.message = message
-        self.isSharded = isSharded
-    }
+    /// Kinds of events of keys that somebody asked for.
+    @usableFromInline package var eventKinds: KeyEventKinds = []
 }
 
 @usableFromInline
@@ -69,7 +55,8 @@ package final class CommandContext {
     /// Reused by SCAN, KEYS and RANDOMKEY.
     var scan = ScanBuffers()
     var generator: SeededRandom
-    private var publications: [Publication] = []
+    /// Each with how many events of keys came before it.
+    private var publications: [(publication: Publication, events: Int)] = []
     /// Where replies go before the first `prepare`.
     private let placeholder: UnsafeMutablePointer<ByteBuffer>
     private let noArguments: UnsafeMutablePointer<ByteView>
@@ -114,8 +101,8 @@ package final class CommandContext {
 
     /// The transaction threw: nothing of it has happened.
     package func abandon() {
+        if hasPublications { publications.removeAll() }
         keys.abandon()
-        if hasPublications { _ = takePublications() }
     }
 
     /// The transaction's batch is committed, or it had none.
@@ -137,17 +124,41 @@ package final class CommandContext {
 
     /// Is sent when the transaction is committed.
     package func publish(_ publication: Publication) {
-        publications.append(publication)
-        state.pointee.hasPublications = true
+        publications.append((publication, keys.eventCount))
+        keys.state.pointee.hasOutgoing = true
     }
 
-    package var hasPublications: Bool { state.pointee.hasPublications }
+    /// An event of a key of the selected database, or of `database`: sent when the transaction is committed, if
+    /// somebody asked for its kind.
+    @inline(__always)  // One test where nobody asked for any.
+    func notify(_ event: @autoclosure () -> KeyEvent, _ key: ByteView, in database: Int? = nil) {
+        if state.pointee.eventKinds.isEmpty { return }
+        keys.notify(event(), key, in: database)
+    }
 
-    /// What the transaction has published, in order; for the dispatcher, after the commit.
+    /// What a blind write must know of a key: nothing, unless an event depends on it.
+    @inline(__always)
+    func prior(_ key: ByteView) throws(Interruption) -> KeyState {
+        if state.pointee.eventKinds.isDisjoint(with: [.new, .expired]) { return .unknown }
+        return try keys.look(key)
+    }
+
+    package var hasPublications: Bool { keys.state.pointee.hasOutgoing }
+
+    /// What the transaction has published, and what happened to keys, in order; for the dispatcher, after the commit.
     package func takePublications() -> [Publication] {
-        state.pointee.hasPublications = false
-        defer { publications.removeAll() }
-        return publications
+        var all: [Publication] = []
+        var sent = publications.startIndex
+        for (i, record) in keys.takeEvents().enumerated() {
+            while sent < publications.endIndex && publications[sent].events <= i {
+                all.append(publications[sent].publication)
+                sent += 1
+            }
+            record.publish(eventKinds, to: &all)
+        }
+        all.append(contentsOf: publications[sent...].map(\.publication))
+        publications.removeAll()
+        return all
     }
 
     // MARK: The running command
@@ -176,6 +187,15 @@ package final class CommandContext {
     package var hyperLogLogSparseMax: Int {
         get { state.pointee.hyperLogLogSparseMax }
         set { state.pointee.hyperLogLogSparseMax = newValue }
+    }
+
+    /// Kinds of events of keys that are collected.
+    package var eventKinds: KeyEventKinds {
+        get { state.pointee.eventKinds }
+        set {
+            state.pointee.eventKinds = newValue
+            keys.state.pointee.eventKinds = newValue
+        }
     }
 
     // MARK: Errors

@@ -97,6 +97,30 @@ def messages(client, tag):
     equal(f"{tag}: a listener's thread hears all in order", got, [b"%d" % index for index in range(500)])
 
 
+def key_events(client, tag):
+    client.flushall()
+    client.config_set("notify-keyspace-events", "Kg$x")
+    try:
+        heard = client.pubsub(ignore_subscribe_messages=True)
+        heard.psubscribe("__keyspace@0__:*")
+        heard.get_message(timeout=10)
+        client.set("k", 1)
+        client.expire("k", 100)
+        with client.pipeline(transaction=True) as pipe:
+            pipe.incr("k").persist("k").delete("k").execute()
+        client.set("short", 1, px=1)
+        events = []
+        while len(events) < 8:
+            message = heard.get_message(timeout=10)
+            events.append((message["channel"][14:], message["data"]))
+        equal(f"{tag}: keyspace events", events,
+              [(b":k", b"set"), (b":k", b"expire"), (b":k", b"incrby"), (b":k", b"persist"), (b":k", b"del"),
+               (b":short", b"set"), (b":short", b"expire"), (b":short", b"expired")])
+        heard.close()
+    finally:
+        client.config_set("notify-keyspace-events", "")
+
+
 def keys(client, tag):
     client.flushall()
     client.mset({f"key:{index}": index for index in range(1000)})
@@ -206,7 +230,7 @@ for protocol in (3, 2):
     with section(f"{tag}: connect"):
         client = redis.Redis(port=PORT, protocol=protocol)
         equal(f"{tag}: ping", client.ping(), True)
-        for part in (strings, bits_and_counts, messages, keys, transactions, administration, range_command):
+        for part in (strings, bits_and_counts, messages, key_events, keys, transactions, administration, range_command):
             with section(f"{tag}: {part.__name__}"):
                 part(client, tag)
         client.close()

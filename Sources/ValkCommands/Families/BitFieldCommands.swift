@@ -64,7 +64,9 @@ package enum BitFieldCommands {
             c.reply.integer(sets ? before : after)
         }
         if hasGrown || changes > 0 { BitmapCommands.put(c, key, new, total, was) }
-        if changes > 0 { c.keys.changed(changes) }
+        if changes == 0 { return }
+        c.notify(.setbit, key)
+        c.keys.changed(changes)
     }
 
     /// Calls `body` for each operation. False after an error reply; then `body` may have been called for those before.

@@ -64,6 +64,7 @@ package enum BitmapCommands {
             let (new, total) = copy(c, old, atLeast: offset >> 3 + 1)
             type.write(bit, to: new, at: offset)
             put(c, key, new, total, was)
+            c.notify(.setbit, key)
             c.keys.changed()
         }
         c.reply.integer(before)
@@ -164,7 +165,9 @@ package enum BitmapCommands {
         guard c.canStore(target) else { return }
         var inputs: [ByteView] = []
         for i in 3..<c.args.count {
-            guard let bytes = try string(c, try c.keys.find(c.args[i])) else { return }
+            let source = try c.keys.find(c.args[i])
+            if source == nil { c.notify(.keymiss, c.args[i]) }
+            guard let bytes = try string(c, source) else { return }
             inputs.append(bytes)
         }
         let count = inputs.map(\.count).max() ?? 0
@@ -174,10 +177,12 @@ package enum BitmapCommands {
         if count == 0 {
             if was.entry != nil {
                 c.keys.remove(target, was: was)
+                c.notify(.del, target)
                 c.keys.changed()
             }
         } else {
             c.keys.put(target, tag: StringTag.raw, expireAt: 0, value: ByteView(base: result, count: count), was: was)
+            c.notify(.set, target)
             c.keys.changed()
         }
         c.reply.integer(count)

@@ -86,8 +86,10 @@ package enum ExpiryCommands {
         guard let entry = was.entry, conditions.allow(was.expireAt, when) else { return c.reply.integer(0) }
         if when <= Int64(c.now) {
             c.keys.remove(key, was: was)
+            c.notify(.del, key)
         } else {
             try rewrite(c, key, entry, was, expireAt: UInt64(when))
+            c.notify(.expire, key)
         }
         c.keys.changed()
         c.reply.integer(1)
@@ -98,6 +100,7 @@ package enum ExpiryCommands {
         let was = try c.keys.look(key)
         guard let entry = was.entry, was.expireAt != 0 else { return c.reply.integer(0) }
         try rewrite(c, key, entry, was, expireAt: 0)
+        c.notify(.persist, key)
         c.keys.changed()
         c.reply.integer(1)
     }

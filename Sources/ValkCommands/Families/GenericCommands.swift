@@ -16,6 +16,7 @@ package enum GenericCommands {
             let was = try c.keys.look(args[i])
             if was.entry == nil { continue }
             c.keys.remove(args[i], was: was)
+            c.notify(.del, args[i])
             count += 1
         }
         c.keys.changed(count)
@@ -57,6 +58,10 @@ package enum GenericCommands {
         if onlyNew && was.entry != nil { return c.reply.integer(0) }
         c.keys.remove(source, was: from.was)
         c.keys.put(target, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        // Who replaces a key, deletes it first.
+        if was.entry != nil { c.notify(.new, target) }
+        c.notify(.renameFrom, source)
+        c.notify(.renameTo, target)
         c.keys.changed()
         if onlyNew { c.reply.integer(1) } else { c.reply.ok() }
     }
@@ -82,12 +87,17 @@ package enum GenericCommands {
         let source = args[1]
         let target = args[2]
         if database == c.database && source == target { return c.fail(ErrorText.sameObject) }
-        guard let from = try Moved(c, source, in: c.keys.state.pointee.namespace) else { return c.reply.integer(0) }
+        guard let from = try Moved(c, source, in: c.keys.state.pointee.namespace) else {
+            c.notify(.keymiss, source)
+            return c.reply.integer(0)
+        }
         guard c.canStore(target) else { return }
         let namespace = c.keys.namespace(database)
         let was = try c.keys.look(target, in: namespace)
         if was.entry != nil && !replace { return c.reply.integer(0) }
         c.keys.put(target, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        if was.entry != nil { c.notify(.new, target, in: database) }
+        c.notify(.copyTo, target, in: database)
         c.keys.changed()
         c.reply.integer(1)
     }
@@ -103,6 +113,8 @@ package enum GenericCommands {
         if was.entry != nil { return c.reply.integer(0) }
         c.keys.remove(key, was: from.was)
         c.keys.put(key, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        c.notify(.moveFrom, key)
+        c.notify(.moveTo, key, in: database)
         c.keys.changed()
         c.reply.integer(1)
     }

@@ -54,6 +54,7 @@ package enum HyperLogLogCommands {
         if changes > 0 {
             log.invalidate()
             put(c, key, log, was)
+            c.notify(.pfadd, key)
             c.keys.changed(changes)
         }
         c.reply.integer(changes > 0 ? 1 : 0)
@@ -64,7 +65,10 @@ package enum HyperLogLogCommands {
         if c.args.count > 2 { return try countUnion(c) }
         let key = c.args[1]
         let was = try c.keys.look(key)
-        guard let entry = was.entry else { return c.reply.integer(0) }
+        guard let entry = was.entry else {
+            c.notify(.keymiss, key)
+            return c.reply.integer(0)
+        }
         guard let value = try bytes(c, entry) else { return }
         if let kept = HyperLogLog.kept(value) { return c.reply.integer(Int64(bitPattern: kept)) }
         guard var log = HyperLogLog(value) else { return c.fail(notOne) }
@@ -91,7 +95,10 @@ package enum HyperLogLogCommands {
         var registers = [UInt8](repeating: 0, count: HyperLogLog.registerCount)
         var hasDense = false
         for i in range {
-            guard let entry = try c.keys.look(c.args[i]).entry else { continue }
+            guard let entry = try c.keys.look(c.args[i]).entry else {
+                c.notify(.keymiss, c.args[i])
+                continue
+            }
             guard let value = try bytes(c, entry), let log = HyperLogLog(value) else { return nil }
             hasDense = hasDense || log.isDense
             do throws(HyperLogLog.Corrupt) {
@@ -124,6 +131,7 @@ package enum HyperLogLogCommands {
         }
         log.invalidate()
         put(c, key, log, was)
+        c.notify(.pfadd, key)
         c.keys.changed()
         c.reply.ok()
     }

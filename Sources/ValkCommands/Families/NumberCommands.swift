@@ -39,6 +39,7 @@ package enum NumberCommands {
         c.keys.put(
             key, tag: StringTag.plain, expireAt: was.entry == nil ? 0 : was.expireAt,
             value: ByteView(base: text, count: length), was: was)
+        c.notify(.incrby, key)
         c.keys.changed()
         c.reply.integer(new)
     }
@@ -64,6 +65,7 @@ package enum NumberCommands {
         let value = ByteView(base: text, count: length)
         c.keys.put(
             key, tag: StringTag.text, expireAt: was.entry == nil ? 0 : was.expireAt, value: value, was: was)
+        c.notify(.incrbyfloat, key)
         c.keys.changed()
         c.reply.bulk(value)
     }

@@ -10,7 +10,7 @@ import ValkRESP
 
 package enum ObjectCommands {
     package static func encoding(_ c: CommandContext) throws(Interruption) {
-        guard let entry = try c.keys.read(c.args[2]) else { return c.reply.null() }
+        guard let entry = try c.keys.readQuietly(c.args[2]) else { return c.reply.null() }
         guard StringTag.isString(entry.pointee.tag) else { return c.reply.bulk("raw" as StaticString) }
         c.reply.bulk(try word(c, entry))
     }
@@ -23,7 +23,7 @@ package enum ObjectCommands {
     }
 
     package static func refcount(_ c: CommandContext) throws(Interruption) {
-        guard let entry = try c.keys.read(c.args[2]) else { return c.reply.null() }
+        guard let entry = try c.keys.readQuietly(c.args[2]) else { return c.reply.null() }
         // Redis shares the objects of the first ten thousand numbers and says so with the largest count.
         if entry.pointee.valueLength <= 4, entry.pointee.tag == StringTag.plain,
             let number = Decimal.parse(try c.keys.value(entry)), number >= 0
@@ -34,12 +34,12 @@ package enum ObjectCommands {
     }
 
     package static func idletime(_ c: CommandContext) throws(Interruption) {
-        guard try c.keys.read(c.args[2]) != nil else { return c.reply.null() }
+        guard try c.keys.readQuietly(c.args[2]) != nil else { return c.reply.null() }
         c.reply.integer(0)
     }
 
     package static func freq(_ c: CommandContext) throws(Interruption) {
-        guard try c.keys.read(c.args[2]) != nil else { return c.reply.null() }
+        guard try c.keys.readQuietly(c.args[2]) != nil else { return c.reply.null() }
         c.fail(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
         )

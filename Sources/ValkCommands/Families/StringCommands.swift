@@ -51,7 +51,7 @@ package enum StringCommands {
     /// As above for a key that a writer has looked up; counts the hit or miss.
     private static func replyWithOld(_ c: CommandContext, _ was: KeyState) throws(Interruption) -> Bool {
         guard let entry = was.entry else {
-            c.keys.state.pointee.misses &+= 1
+            c.keys.missed(c.args[1])
             c.reply.null()
             return true
         }
@@ -69,6 +69,7 @@ package enum StringCommands {
         let was = try c.keys.look(key)
         guard try replyWithOld(c, was), was.entry != nil else { return }
         c.keys.remove(key, was: was)
+        c.notify(.del, key)
         c.keys.changed()
     }
 
@@ -78,6 +79,7 @@ package enum StringCommands {
         let was = try c.keys.look(key)
         guard try replyWithOld(c, was) else { return }
         c.keys.put(key, tag: StringTag.plain, expireAt: 0, value: c.args[2], was: was)
+        c.notify(.set, key)
         c.keys.changed()
     }
 
@@ -86,7 +88,7 @@ package enum StringCommands {
         let key = c.args[1]
         let was = try c.keys.look(key)
         guard let entry = was.entry else {
-            c.keys.state.pointee.misses &+= 1
+            c.keys.missed(key)
             return c.reply.null()
         }
         c.keys.state.pointee.hits &+= 1
@@ -103,8 +105,10 @@ package enum StringCommands {
         c.reply.bulk(value)
         if options.expiry.isAbsolute && expireAt <= c.now {
             c.keys.remove(key, was: was)
+            c.notify(.del, key)
         } else {
             c.keys.put(key, tag: tag, expireAt: expireAt, value: value, was: was)
+            c.notify(options.expiry.isGiven ? .expire : .persist, key)
         }
         c.keys.changed()
     }
@@ -116,7 +120,8 @@ package enum StringCommands {
         let key = args[1]
         if args.count == 3 {
             guard c.canStore(key) else { return }
-            c.keys.put(key, tag: StringTag.plain, expireAt: 0, value: args[2], was: .unknown)
+            c.keys.put(key, tag: StringTag.plain, expireAt: 0, value: args[2], was: try c.prior(key))
+            c.notify(.set, key)
             c.keys.changed()
             return c.reply.ok()
         }
@@ -132,7 +137,7 @@ package enum StringCommands {
             guard let at = options.expireAt(c, "set") else { return }
             expireAt = at
         }
-        var was = KeyState.unknown
+        var was: KeyState
         if options.condition != .none || options.get || options.keepTTL {
             was = try c.keys.look(key)
             if options.get { guard try replyWithOld(c, was) else { return } }
@@ -142,8 +147,12 @@ package enum StringCommands {
                 return
             }
             if options.keepTTL && was.entry != nil { expireAt = was.expireAt }
+        } else {
+            was = try c.prior(key)
         }
         c.keys.put(key, tag: StringTag.plain, expireAt: expireAt, value: c.args[2], was: was)
+        c.notify(.set, key)
+        if options.expiry.isGiven { c.notify(.expire, key) }
         c.keys.changed()
         if !options.get { c.reply.ok() }
     }
@@ -154,6 +163,7 @@ package enum StringCommands {
         let was = try c.keys.look(key)
         if was.entry != nil { return c.reply.integer(0) }
         c.keys.put(key, tag: StringTag.plain, expireAt: 0, value: c.args[2], was: was)
+        c.notify(.set, key)
         c.keys.changed()
         c.reply.integer(1)
     }
@@ -170,8 +180,11 @@ package enum StringCommands {
         _ c: CommandContext, _ expiry: ExpiryArgument, _ command: StaticString
     ) throws(Interruption) {
         guard let expireAt = expiry.resolve(c, command) else { return }
-        guard c.canStore(c.args[1]) else { return }
-        c.keys.put(c.args[1], tag: StringTag.plain, expireAt: expireAt, value: c.args[3], was: .unknown)
+        let key = c.args[1]
+        guard c.canStore(key) else { return }
+        c.keys.put(key, tag: StringTag.plain, expireAt: expireAt, value: c.args[3], was: try c.prior(key))
+        c.notify(.set, key)
+        c.notify(.expire, key)
         c.keys.changed()
         c.reply.ok()
     }
@@ -183,7 +196,9 @@ package enum StringCommands {
         let args = c.args
         var i = 1
         while i < args.count {
-            c.keys.put(args[i], tag: StringTag.plain, expireAt: 0, value: args[i + 1], was: .unknown)
+            let was = try c.prior(args[i])
+            c.keys.put(args[i], tag: StringTag.plain, expireAt: 0, value: args[i + 1], was: was)
+            c.notify(.set, args[i])
             i += 2
         }
         c.keys.changed((args.count - 1) / 2)
@@ -203,6 +218,7 @@ package enum StringCommands {
             // Looked up again: a key may come twice, and the second time it is there.
             let was = try c.keys.look(args[i])
             c.keys.put(args[i], tag: StringTag.plain, expireAt: 0, value: args[i + 1], was: was)
+            c.notify(.set, args[i])
             i += 2
         }
         c.keys.changed((args.count - 1) / 2)

@@ -14,6 +14,7 @@ extension StringCommands {
         let was = try c.keys.look(key)
         guard let entry = was.entry else {
             c.keys.put(key, tag: StringTag.plain, expireAt: 0, value: more, was: was)
+            c.notify(.append, key)
             c.keys.changed()
             return c.reply.integer(more.count)
         }
@@ -26,6 +27,7 @@ extension StringCommands {
         memcpy(new + old.count, more.base, more.count)
         c.keys.put(
             key, tag: StringTag.raw, expireAt: was.expireAt, value: ByteView(base: new, count: total), was: was)
+        c.notify(.append, key)
         c.keys.changed()
         c.reply.integer(total)
     }
@@ -61,6 +63,7 @@ extension StringCommands {
         c.keys.put(
             key, tag: StringTag.raw, expireAt: was.entry == nil ? 0 : was.expireAt,
             value: ByteView(base: new, count: total), was: was)
+        c.notify(.setrange, key)
         c.keys.changed()
         c.reply.integer(total)
     }

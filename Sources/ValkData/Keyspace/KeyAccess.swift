@@ -36,6 +36,10 @@ package struct AccessState {
     package var hasWritten = false
     /// Expired keys were noted.
     package var hasNoted = false
+    /// Kinds of events that somebody asked for (KeyEvents).
+    package var eventKinds: KeyEventKinds = []
+    /// The transaction has something to send when it is committed.
+    package var hasOutgoing = false
 }
 
 /// What a writer learned of a key before it writes. The entry is valid until the next look-up.
@@ -63,6 +67,8 @@ package final class KeyAccess {
     private var arena = ValueArena()
     /// The databases that this transaction has moved, and the namespaces they left.
     private var moved: [(database: Int, namespace: UInt32)] = []
+    /// Events that this transaction has collected.
+    var events: [KeyEventRecord] = []
     private var retired: [UInt32] = []
 
     package static let notedBytesMax = 64 << 10
@@ -105,6 +111,7 @@ package final class KeyAccess {
     /// Forgets what was written; the transaction may be started again.
     package func abandon() {
         batch.clear()
+        if state.pointee.hasOutgoing { _ = takeEvents() }
         forget()
     }
 
@@ -165,8 +172,22 @@ package final class KeyAccess {
     @inline(__always)
     package func read(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
         let entry = try find(user)
+        if entry == nil { missed(user) } else { state.pointee.hits &+= 1 }
+        return entry
+    }
+
+    /// As `read`, without an event where there is nothing.
+    package func readQuietly(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
+        let entry = try find(user)
         if entry == nil { state.pointee.misses &+= 1 } else { state.pointee.hits &+= 1 }
         return entry
+    }
+
+    /// Counts a keyspace miss of a key that was looked up.
+    @inline(__always)
+    package func missed(_ user: ByteView) {
+        state.pointee.misses &+= 1
+        if state.pointee.eventKinds.contains(.miss) { notify(.keymiss, user) }
     }
 
     /// What a writer must know of a key of `database`'s namespace.
@@ -239,12 +260,16 @@ package final class KeyAccess {
         state.pointee.hasWritten = true
         batch.put(scratch.key(namespace, user), tag: tag, expireAt: expireAt, value: value, prior: was.prior)
         if was.expireAt | expireAt != 0 { index(user, namespace, was, expireAt) }
+        if was.entry == nil && state.pointee.eventKinds.contains(.new) { notify(.new, user, namespace: namespace) }
     }
 
     @inline(never)
     private func index(_ user: ByteView, _ namespace: UInt32, _ was: KeyState, _ expireAt: UInt64) {
         if was.expireAt != 0 {
-            if was.expireAt <= state.pointee.now { state.pointee.expiredOverwritten += 1 }
+            if was.expireAt <= state.pointee.now {
+                state.pointee.expiredOverwritten += 1
+                if state.pointee.eventKinds.contains(.expired) { notify(.expired, user, namespace: namespace) }
+            }
             if was.expireAt == expireAt { return }
             batch.delete(scratch.expiry(namespace, was.expireAt, user), prior: .present(hadExpiry: false))
         }

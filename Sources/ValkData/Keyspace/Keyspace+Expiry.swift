@@ -52,9 +52,10 @@ package final class ExpiryWalk {
     }
 
     /// Removes what is due at `now`, looking at no more than about `budget` index entries and stopping soon after
-    /// `deadline` (monotonic nanoseconds).
+    /// `deadline` (monotonic nanoseconds). `onRemoved`: told which keys have gone, before their stripes are let go.
     package func expireSome(
-        now: UInt64, budget: Int, deadline: UInt64 = UInt64.max, tryLock: (Int) -> Bool, unlock: (Int) -> Void
+        now: UInt64, budget: Int, deadline: UInt64 = UInt64.max, tryLock: (Int) -> Bool, unlock: (Int) -> Void,
+        onRemoved: (([KeyEventRecord]) -> Void)? = nil
     ) throws(Interruption) -> ExpireProgress {
         var progress = ExpireProgress()
         if now > lastFullWalk + Self.fullWalkMilliseconds {
@@ -69,7 +70,7 @@ package final class ExpiryWalk {
             if counts.expires <= 0 && counts.unknown == 0 && keyspace.swept[database] != 0 { continue }
             if counts.keys <= 0 && counts.unknown == 0 && counts.expires <= 0 { continue }
             let isDone = try walk(
-                database, now, budget - progress.examined, deadline, &progress, tryLock, unlock)
+                database, now, budget - progress.examined, deadline, &progress, tryLock, unlock, onRemoved)
             if !isDone {
                 firstDatabase = database
                 progress.isMoreLeft = true
@@ -83,7 +84,7 @@ package final class ExpiryWalk {
     /// Returns whether everything due in `database` has been dealt with.
     private func walk(
         _ database: Int, _ now: UInt64, _ budget: Int, _ deadline: UInt64, _ progress: inout ExpireProgress,
-        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void
+        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void, _ onRemoved: (([KeyEventRecord]) -> Void)?
     ) throws(Interruption) -> Bool {
         let namespace = keyspace.namespace(database)
         let margin = now > Self.marginMilliseconds ? now - Self.marginMilliseconds : 1
@@ -110,7 +111,7 @@ package final class ExpiryWalk {
                 try cursor.next()
             }
             progress.examined += pending.count
-            if try !remove(pending, database, namespace, &progress, tryLock, unlock) { skipped = true }
+            if try !remove(pending, database, namespace, &progress, tryLock, unlock, onRemoved) { skipped = true }
         }
         if !skipped { keyspace.swept[database] = margin }
         return true
@@ -119,12 +120,13 @@ package final class ExpiryWalk {
     /// Removes the keys of index entries whose stripes are free; false if some were not.
     private func remove(
         _ entries: [[UInt8]], _ database: Int, _ namespace: UInt32, _ progress: inout ExpireProgress,
-        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void
+        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void, _ onRemoved: (([KeyEventRecord]) -> Void)?
     ) throws(Interruption) -> Bool {
         defer { letGo(unlock) }
         var removed = 0
         var all = true
         var owned: [[UInt8]] = []
+        var events: [KeyEventRecord] = []
         for entry in entries {
             let stripe = entry.withView { Stripes.index(of: $0.dropFirst(KeyEncoding.expiryPrefixBytes)) }
             if take(stripe, tryLock) { owned.append(entry) } else { all = false }
@@ -143,10 +145,12 @@ package final class ExpiryWalk {
                 batch.delete(view, prior: .present(hadExpiry: false))
                 guard let found, found.pointee.expireAt == expireAt else { return 0 }
                 batch.delete(key, prior: .present(hadExpiry: true))
+                if onRemoved != nil { events.append(KeyEventRecord(.expired, database: database, key: user.array)) }
                 return 1
             }
         }
         if !batch.isEmpty { _ = try keyspace.store.commit(batch, mayBlock: reader.mayBlock) }
+        if let onRemoved, !events.isEmpty { onRemoved(events) }
         keyspace.addExpired(removed)
         progress.removed += removed
         return all
@@ -241,6 +245,7 @@ extension KeyAccess {
             if isDue {
                 remove(user, in: namespace, was: found)
                 _ = try keyspace.store.commit(batch, mayBlock: reader.mayBlock)
+                if state.pointee.eventKinds.contains(.expired) { notify(.expired, user, namespace: namespace) }
             }
             finished()
             return isDue

@@ -68,7 +68,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"
     case process = "Valk leaves this to the system"
     case scripts = "Valk runs no scripts yet"
-    case pubsub = "Valk sends no keyspace events yet"
     case tracking = "Valk does not track keys for clients yet"
     case latency = "Valk keeps no latency samples yet"
     case timers = "Valk sets its own timers"

@@ -196,7 +196,7 @@ extension ConfigValue {
 
 /// The letters of notify-keyspace-events.
 package enum KeyspaceEventClasses {
-    /// Bit by position in this list; K, E and m are no classes of their own.
+    /// Bit by position in this list, as in `KeyEventKinds`; K, E and m are no classes of their own.
     private static let letters: [Character] = ["g", "$", "l", "s", "h", "z", "x", "e", "t", "d", "n", "K", "E", "m"]
     /// What "A" stands for: everything but n, K, E and m.
     private static let all: Int64 = 0x3FF

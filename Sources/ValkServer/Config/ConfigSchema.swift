@@ -164,6 +164,9 @@ package enum ConfigSchema {
             ConfigDirective(
                 "latency-tracking-info-percentiles", .percentiles, "50 99 99.9", unit: "percent",
                 help: "Percentiles that INFO latencystats shows."),
+            ConfigDirective(
+                "notify-keyspace-events", .keyspaceEvents, "",
+                help: "Events of keys that are published: their kinds, and K (by key) or E (by event) or both."),
         ]
     }
 

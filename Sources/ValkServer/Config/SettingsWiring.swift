@@ -6,6 +6,7 @@
 import Logging
 import Synchronization
 import ValkBase
+import ValkData
 import ValkEngine
 
 package struct SettingsWiring {
@@ -58,6 +59,9 @@ package struct SettingsWiring {
     /// Hands every live directive its value, now and at each change.
     package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
         follow("hll-sparse-max-bytes") { settings.hyperLogLogSparseMax.store(Int($0.number), ordering: .relaxed) }
+        follow("notify-keyspace-events") {
+            settings.keyEventKinds.store(KeyEventKinds.asked($0.number).rawValue, ordering: .relaxed)
+        }
         follow("proto-max-bulk-len") { settings.bulkBytesMax.store(Int($0.number), ordering: .relaxed) }
         follow("client-query-buffer-limit") { settings.queryBufferBytesMax.store(Int($0.number), ordering: .relaxed) }
         settings.clientsMax.store(config.integer("maxclients"), ordering: .relaxed)

@@ -182,7 +182,7 @@ extension EventLoop {
 
     /// Hands the waiting command to a worker. Expired keys that commands before it have met are gone for it, too.
     private func submit(_ connection: Connection) {
-        if executor.context.keys.hasNoted { executor.removeNoted() }
+        if executor.context.keys.hasNoted { executor.removeNoted(on: self) }
         server.workers.submit(connection)
     }
 

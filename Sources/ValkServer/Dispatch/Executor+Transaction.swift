@@ -73,7 +73,7 @@ extension Executor {
                 ReplyWriter(out: out, version: s.pointee.version).nullArray()
             }
             context.finished()
-            if context.hasPublications { deliver(connection) }
+            if context.hasPublications { deliver(on: mayBlock ? nil : connection.loop) }
         } catch {
             out.pointee.truncate(before)
             context.abandon()
@@ -100,6 +100,7 @@ extension Executor {
         let arguments = transaction.arguments(of: i)
         let before = out.pointee.count
         let mark = context.keys.batch.mark()
+        let events = context.keys.eventCount
         let errors = context.effects.errorReplies
         prepare(s, arguments, out)
         do throws(Interruption) {
@@ -108,6 +109,7 @@ extension Executor {
             if error == .wouldBlock { throw error }
             out.pointee.truncate(before)
             context.keys.batch.rollback(to: mark)
+            context.keys.dropEvents(from: events)
             explain(error, index)
         }
         s.pointee.lastCommand = Int32(index)

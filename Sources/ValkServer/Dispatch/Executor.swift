@@ -85,8 +85,16 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     @inline(__always)
     func beginRun() {
         hot.pointee.stamp = valk_monotonic_ns()
-        context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
-        context.hyperLogLogSparseMax = server.settings.hyperLogLogSparseMax.load(ordering: .relaxed)
+        takeSettings()
+    }
+
+    /// Gives the context the settings that commands look at.
+    @inline(__always)
+    private func takeSettings() {
+        let settings = server.settings
+        context.stringBytesMax = settings.bulkBytesMax.load(ordering: .relaxed)
+        context.hyperLogLogSparseMax = settings.hyperLogLogSparseMax.load(ordering: .relaxed)
+        context.eventKinds = KeyEventKinds(rawValue: settings.keyEventKinds.load(ordering: .relaxed))
     }
 
     /// Lets the running command count as begun so much earlier: its reply is held back for that long.
@@ -198,24 +206,28 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let out = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
         out.initialize(to: ByteBuffer(capacity: BufferPool.bufferBytes))
         let index = Int(s.pointee.waitingCommand)
-        context.stringBytesMax = server.settings.bulkBytesMax.load(ordering: .relaxed)
-        context.hyperLogLogSparseMax = server.settings.hyperLogLogSparseMax.load(ordering: .relaxed)
+        takeSettings()
         switch run(connection, s, index, s.pointee.parser.arguments, out) {
         case .done(let position): connection.deferredPosition = position
         case .wouldBlock: preconditionFailure("\(table.fullNames[index]) wants to wait on a thread that may")
         }
         if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip, .replySkipNext]) { silence(s, out, 0) }
         connection.deferredReply = out
+        if context.keys.hasNoted { removeNoted(on: nil) }
     }
 
     // MARK: Expired keys
 
-    /// Removes the expired keys that the commands just run have met; no stripe is held.
-    func removeNoted() {
+    /// Removes the expired keys that the commands just run have met; no stripe is held. `loop` as in `deliver`.
+    func removeNoted(on loop: EventLoop?) {
         let stripes = self.stripes
         do throws(Interruption) {
             let removed = try context.keys.removeNoted(
-                now: server.clock.milliseconds(), tryLock: { stripes.tryAcquire($0) }, unlock: { stripes.release($0) })
+                now: server.clock.milliseconds(), tryLock: { stripes.tryAcquire($0) },
+                unlock: { stripe in
+                    if context.hasPublications { deliver(on: loop) }
+                    stripes.release(stripe)
+                })
             counters.add(.expiredKeys, removed)
         } catch {
             // Readers do not depend on the removal; the expiry walk comes by again.
@@ -276,7 +288,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             try handle(connection, index)
             position = try commit()
             context.finished()
-            if context.hasPublications { deliver(connection) }
+            if context.hasPublications { deliver(on: mayBlock ? nil : connection.loop) }
         } catch {
             out.pointee.truncate(before)
             context.abandon()
@@ -287,10 +299,13 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         return .done(position: position)
     }
 
-    /// Sends what the transaction has published.
+    /// Sends what the transaction has published, from the thread of `loop` or of no loop. A writer's stripes are still
+    /// held, so that the events of a key are sent in the order of its changes; where there are such, all goes through
+    /// the mailboxes, because on the short way it would overtake what others have sent.
     @inline(never)
-    func deliver(_ connection: Connection) {
-        server.pubSub.deliver(context.takePublications(), server.loops, on: mayBlock ? nil : connection.loop)
+    func deliver(on loop: EventLoop?) {
+        let here = context.eventKinds.isEmpty ? loop : nil
+        server.pubSub.deliver(context.takePublications(), server.loops, on: here)
     }
 
     /// Sets the context to a command of the session.

@@ -3,6 +3,7 @@
 
 import Synchronization
 import ValkBase
+import ValkCommands
 import ValkData
 import ValkEngine
 
@@ -33,16 +34,24 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
 
     private func run(_ executor: Executor) {
         let stripes = server.stripes
+        let kinds = KeyEventKinds(rawValue: server.settings.keyEventKinds.load(ordering: .relaxed))
+        let isListenedTo = kinds.contains(.expired)
         // The walk may have nothing to do for long; it must not keep old tables and files alive.
         defer { reader.rest() }
         do throws(Interruption) {
             let progress = try walk.expireSome(
                 now: server.clock.milliseconds(), budget: Self.entriesPerRun,
                 deadline: Monotonic.nanoseconds() + Self.nanosecondsPerRun, tryLock: { stripes.tryAcquire($0) },
-                unlock: { stripes.release($0) })
+                unlock: { stripes.release($0) }, onRemoved: isListenedTo ? { self.publish($0, kinds) } : nil)
             if progress.removed > 0 { executor.counters.add(.expiredKeys, progress.removed) }
         } catch {
             executor.counters.add(.expiryFaults)
         }
+    }
+
+    private func publish(_ removed: [KeyEventRecord], _ kinds: KeyEventKinds) {
+        var publications: [Publication] = []
+        for record in removed { record.publish(kinds, to: &publications) }
+        server.pubSub.deliver(publications, server.loops, on: nil)
     }
 }

@@ -132,7 +132,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         guard hot.pointee.turnOpen else { return }
         hot.pointee.turnOpen = false
         executor.counters.add(.turns)
-        if executor.context.keys.hasNoted { executor.removeNoted() }
+        if executor.context.keys.hasNoted { executor.removeNoted(on: self) }
         let position = hot.pointee.turnPosition
         var hold = false
         if position > 0 {

@@ -7,7 +7,8 @@
 //
 // Order: what one client publishes reaches each subscriber in that order. A loop gives to its own clients at once and
 // to others through their mailboxes, which keep order; a client whose command ran on a worker goes on only when the
-// loop has taken the message behind those of that command.
+// loop has taken the message behind those of that command. Events of keys keep the order of the changes of each key:
+// see `Executor.deliver`.
 
 import Synchronization
 import ValkBase
