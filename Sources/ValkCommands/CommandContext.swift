@@ -44,6 +44,8 @@ package struct CommandState {
     package var stringBytesMax: Int
     /// Longest sparse HyperLogLog (`hll-sparse-max-bytes`).
     package var hyperLogLogSparseMax: Int
+    /// `rdbcompression`.
+    package var compressesDumps = true
     /// Kinds of events of keys that somebody asked for.
     @usableFromInline package var eventKinds: KeyEventKinds = []
 }
@@ -55,6 +57,8 @@ package final class CommandContext {
     /// Reused by SCAN, KEYS and RANDOMKEY.
     var scan = ScanBuffers()
     var generator: SeededRandom
+    /// Made by the first DUMP.
+    private(set) lazy var compressor = LZFCompressor()
     /// Each with how many events of keys came before it.
     private var publications: [(publication: Publication, events: Int)] = []
     /// Where replies go before the first `prepare`.
@@ -187,6 +191,11 @@ package final class CommandContext {
     package var hyperLogLogSparseMax: Int {
         get { state.pointee.hyperLogLogSparseMax }
         set { state.pointee.hyperLogLogSparseMax = newValue }
+    }
+
+    package var compressesDumps: Bool {
+        get { state.pointee.compressesDumps }
+        set { state.pointee.compressesDumps = newValue }
     }
 
     /// Kinds of events of keys that are collected.

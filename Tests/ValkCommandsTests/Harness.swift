@@ -84,6 +84,15 @@ final class Harness {
         return takeReply()
     }
 
+    /// The bytes of a command's bulk string.
+    func bulk(_ words: String...) -> [UInt8] {
+        transaction { execute(words.map { Array($0.utf8) }) }
+        defer { out.pointee.removeAll() }
+        let bytes = out.pointee.view.array
+        guard let end = bytes.firstIndex(of: 0x0A) else { return [] }
+        return Array(bytes[(end + 1)...].dropLast(2))
+    }
+
     /// Several commands as one EXEC.
     func exec(_ commands: [[String]]) -> [String] {
         transaction { for words in commands { execute(words.map { Array($0.utf8) }) } }

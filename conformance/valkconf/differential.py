@@ -26,6 +26,10 @@ PATTERNS = [b"*", b"key:*", b"key:?", b"[ab]", b"[^a]", b"k*1", b"a", b"\xff*", 
 # Times of expiry lie far ahead or far back, so that no reply depends on when it is asked.
 SECONDS_AT = [b"33177117420", b"33177117421", b"33177110000", b"1", b"0", b"-5", b"abc", b"9223372036854775807"]
 MILLISECONDS_AT = [b"33177117420123", b"33177117420124", b"33177117420999", b"1", b"0", b"-1", b"x"]
+# Dumped by redis-server 7.0.15.
+PAYLOADS = [b"\x00\x05hello\n\x00cr\xdfve4 \n", b"\x00\xc1~\xff\n\x00\x11\x03\xfb\xa47\xe8e\x0c",
+            b"\x00\xc3*K\xb8\x01zz" + b"\xe0\xff\x00" * 11 + b"\xe0S\x00\x01zz\n\x00j\x85\x00\r4.\xc38",
+            b"\x00\x05hello\n\x00cr\xdfve4 \x0b", b"\x00\x05hello\x0b\x00cr\xdfve4 \n", b"", b"\x00\x05hello"]
 DATABASES = [b"0", b"0", b"0", b"1", b"2", b"15", b"16", b"-1", b"x"]
 CONNECTIONS = ("main", "main", "main", "other")
 
@@ -118,6 +122,9 @@ COMMANDS = sum([
     _entry("PFADD", lambda d: [d.key()] + [d.value() for _ in range(d.random.randint(0, 5))], 3),
     _entry("PFCOUNT", lambda d: d.keys(1, 3), 2),
     _entry("PFMERGE", lambda d: d.keys(1, 3)),
+    _entry("DUMP", lambda d: [d.key()]),
+    _entry("RESTORE", lambda d: [d.key(), d.one([b"0", b"0", b"33177117420123", b"1", b"-1"]), d.one(PAYLOADS)]
+           + d.one([[], [b"REPLACE"], [b"REPLACE"], [b"ABSTTL", b"REPLACE"], [b"IDLETIME", b"3"], [b"FOO"]])),
     _entry("INCR", lambda d: [d.key()], 2),
     _entry("DECR", lambda d: [d.key()], 2),
     _entry("INCRBY", lambda d: [d.key(), d.one(NUMBERS + [b"x", b"1.5"])], 3),

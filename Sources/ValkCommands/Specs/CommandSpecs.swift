@@ -10,7 +10,8 @@ package enum CommandSpecs {
     package static var data: [CommandSpec] {
         let handlers = dataHandlers
         let specs =
-            stringSpecs + bitmapSpecs + hyperLogLogSpecs + numberSpecs + genericSpecs + scanSpecs + expirySpecs
+            stringSpecs + bitmapSpecs + hyperLogLogSpecs + numberSpecs + genericSpecs + transferSpecs + scanSpecs
+            + expirySpecs
         return specs.map { spec in
             let spec = spec.subcommands { sub in
                 handlers["\(spec.name)|\(sub.name)"].map { sub.runs($0.run) } ?? sub
@@ -78,6 +79,8 @@ package enum CommandSpecs {
             "dbsize": Handler(run: GenericCommands.dbsize),
             "flushdb": Handler(run: GenericCommands.flushdb),
             "flushall": Handler(run: GenericCommands.flushall),
+            "dump": Handler(run: TransferCommands.dump),
+            "restore": Handler(run: TransferCommands.restore),
             "object|encoding": Handler(run: ObjectCommands.encoding),
             "object|freq": Handler(run: ObjectCommands.freq),
             "object|idletime": Handler(run: ObjectCommands.idletime),

@@ -58,6 +58,7 @@ extension KeyEvent {
     package static var persist: KeyEvent { KeyEvent("persist", .generic) }
     package static var renameFrom: KeyEvent { KeyEvent("rename_from", .generic) }
     package static var renameTo: KeyEvent { KeyEvent("rename_to", .generic) }
+    package static var restore: KeyEvent { KeyEvent("restore", .generic) }
     package static var copyTo: KeyEvent { KeyEvent("copy_to", .generic) }
     package static var moveFrom: KeyEvent { KeyEvent("move_from", .generic) }
     package static var moveTo: KeyEvent { KeyEvent("move_to", .generic) }

@@ -177,6 +177,9 @@ package enum ConfigSchema {
                 "save", .savePoints, "", unit: "seconds, changes",
                 help: "Kept for Redis' files; nothing waits for it, because every write goes to the log."),
             ConfigDirective(
+                "rdbcompression", .bool, "yes", help: "Compress what DUMP returns, where that saves four bytes or more."
+            ),
+            ConfigDirective(
                 "appendonly", .bool, "yes",
                 help: "Kept for Redis' files; the log is always on, whatever is said here."),
         ]

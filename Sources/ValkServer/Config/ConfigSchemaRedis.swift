@@ -12,7 +12,6 @@ extension ConfigSchema {
     static var redisSnapshots: [ConfigDirective] {
         [
             bool("rdbchecksum", "yes", .atStart, .snapshots),
-            bool("rdbcompression", "yes", .live, .snapshots),
             bool("rdb-del-sync-files", "no", .live, .snapshots),
             bool("rdb-save-incremental-fsync", "yes", .live, .snapshots),
             bool("stop-writes-on-bgsave-error", "yes", .live, .snapshots),

@@ -59,6 +59,7 @@ package struct SettingsWiring {
     /// Hands every live directive its value, now and at each change.
     package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
         follow("hll-sparse-max-bytes") { settings.hyperLogLogSparseMax.store(Int($0.number), ordering: .relaxed) }
+        follow("rdbcompression") { settings.compressesDumps.store($0.number != 0, ordering: .relaxed) }
         follow("notify-keyspace-events") {
             settings.keyEventKinds.store(KeyEventKinds.asked($0.number).rawValue, ordering: .relaxed)
         }

@@ -94,6 +94,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let settings = server.settings
         context.stringBytesMax = settings.bulkBytesMax.load(ordering: .relaxed)
         context.hyperLogLogSparseMax = settings.hyperLogLogSparseMax.load(ordering: .relaxed)
+        context.compressesDumps = settings.compressesDumps.load(ordering: .relaxed)
         context.eventKinds = KeyEventKinds(rawValue: settings.keyEventKinds.load(ordering: .relaxed))
     }
 

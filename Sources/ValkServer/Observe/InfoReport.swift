@@ -216,6 +216,7 @@ struct InfoReport {
         out.field("pubsubshard_channels", server.pubSub.count(.shard))
         out.field("latest_fork_usec", 0)
         out.field("total_forks", 0)
+        out.field("migrate_cached_sockets", 0)
         out.field("tracking_total_keys", 0)
         out.field("tracking_total_items", 0)
         out.field("tracking_total_prefixes", 0)

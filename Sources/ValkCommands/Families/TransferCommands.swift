@@ -1,0 +1,120 @@
+// DUMP and RESTORE: values as bytes that Redis understands, and back.
+
+import ValkBase
+import ValkData
+import ValkEngine
+import ValkRESP
+
+package enum TransferCommands {
+    /// Longer values are left to a worker.
+    private static let loopBytesMax = 1 << 20
+
+    package static func dump(_ c: CommandContext) throws(Interruption) {
+        guard let entry = try c.keys.read(c.args[1]) else { return c.reply.null() }
+        guard StringTag.isString(entry.pointee.tag) else { return c.fail("ERR a value of this type cannot be dumped") }
+        if entry.pointee.valueLength > loopBytesMax && !c.keys.reader.mayBlock { throw .wouldBlock }
+        let value = try c.keys.value(entry)
+        let payload = c.keys.allocate(DumpPayload.roomForString(value.count))
+        let count = DumpPayload.writeString(
+            value, to: payload, compressor: c.compressesDumps ? c.compressor : nil)
+        c.reply.bulk(ByteView(base: payload, count: count))
+    }
+
+    // MARK: RESTORE
+
+    private struct Options {
+        var replace = false
+        var isAbsolute = false
+    }
+
+    package static func restore(_ c: CommandContext) throws(Interruption) {
+        guard let options = options(c) else { return }
+        let key = c.args[1]
+        guard c.canStore(key) else { return }
+        let was = try c.keys.look(key)
+        if was.entry != nil && !options.replace { return c.fail("BUSYKEY Target key name already exists.") }
+        guard let time = c.integer(2) else { return }
+        if time < 0 { return c.fail("ERR Invalid TTL value, must be >= 0") }
+        let payload = c.args[3]
+        if !DumpPayload.isIntact(payload) { return c.fail("ERR DUMP payload version or checksum are wrong") }
+        guard let content = DumpPayload.content(payload) else { return failFormat(c) }
+        guard case .string(let string) = content else {
+            return c.fail("ERR the payload holds a value of a type that is not supported yet")
+        }
+        guard let value = try bytes(c, string) else { return }
+
+        // Redis adds without regard to the largest number, too.
+        let when = time == 0 || options.isAbsolute ? time : time &+ Int64(c.now)
+        if when != 0 && when <= Int64(c.now) {
+            if was.entry != nil {
+                c.keys.remove(key, was: was)
+                c.notify(.del, key)
+                c.keys.changed()
+            }
+            return c.reply.ok()
+        }
+        c.keys.put(key, tag: StringTag.plain, expireAt: UInt64(when), value: value, was: was)
+        // Who replaces a key, deletes it first.
+        if was.entry != nil { c.notify(.new, key) }
+        c.notify(.restore, key)
+        c.keys.changed()
+        c.reply.ok()
+    }
+
+    private static func failFormat(_ c: CommandContext) { c.fail("ERR Bad data format") }
+
+    /// Nil after an error reply. How often a key was used, and when, is checked and not kept.
+    private static func options(_ c: CommandContext) -> Options? {
+        var options = Options()
+        var hasIdleTime = false
+        var hasFrequency = false
+        var i = 4
+        while i < c.args.count {
+            let hasNext = i + 1 < c.args.count
+            if c.isWord(i, "replace") {
+                options.replace = true
+            } else if c.isWord(i, "absttl") {
+                options.isAbsolute = true
+            } else if c.isWord(i, "idletime") && hasNext && !hasFrequency {
+                guard let seconds = c.integer(i + 1) else { return nil }
+                if seconds < 0 {
+                    c.fail("ERR Invalid IDLETIME value, must be >= 0")
+                    return nil
+                }
+                hasIdleTime = true
+                i += 1
+            } else if c.isWord(i, "freq") && hasNext && !hasIdleTime {
+                guard let frequency = c.integer(i + 1) else { return nil }
+                if !(0...255).contains(frequency) {
+                    c.fail("ERR Invalid FREQ value, must be >= 0 and <= 255")
+                    return nil
+                }
+                hasFrequency = true
+                i += 1
+            } else {
+                c.failSyntax()
+                return nil
+            }
+            i += 1
+        }
+        return options
+    }
+
+    /// The string's bytes, which stay until the commit; nil after an error reply.
+    private static func bytes(_ c: CommandContext, _ string: RDBString) throws(Interruption) -> ByteView? {
+        switch string {
+        case .plain(let bytes):
+            return c.canHold(bytes.count, 0) ? bytes : nil
+        case .number(let number):
+            let text = c.keys.allocate(24)
+            return ByteView(base: text, count: Decimal.write(number, to: text))
+        case .compressed(let packed, let count):
+            guard c.canHold(count, 0) else { return nil }
+            if count > loopBytesMax && !c.keys.reader.mayBlock { throw .wouldBlock }
+            let memory = c.keys.allocate(count)
+            if LZF.expand(packed, to: memory, count: count) { return ByteView(base: memory, count: count) }
+            failFormat(c)
+            return nil
+        }
+    }
+}
