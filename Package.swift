@@ -29,6 +29,14 @@ let package = Package(
         .systemLibrary(
             name: "CCompression",
             providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "CLua", pkgConfig: "lua5.1",
+            providers: [.apt(["liblua5.1-0-dev"])]),
+        .target(
+            name: "CValkLua", dependencies: ["CLua"],
+            linkerSettings: [
+                .linkedLibrary("lua5.1-cjson"), .linkedLibrary("lua5.1-bitop"), .linkedLibrary("lua5.1"),
+            ]),
 
         // 0 to 1: bytes and the one disk seam.
         .target(name: "ValkBase", dependencies: ["CValk"], swiftSettings: strict),
@@ -46,11 +54,17 @@ let package = Package(
             name: "ValkCommands", dependencies: ["ValkData", "ValkEngine", "ValkRESP", "ValkBase", "CValk"],
             swiftSettings: strict),
 
+        // 5: Lua, which calls back through a protocol.
+        .target(
+            name: "ValkScripting", dependencies: ["ValkCommands", "ValkRESP", "ValkBase", "CValkLua"],
+            swiftSettings: strict),
+
         // 6: the server.
         .target(
             name: "ValkServer",
             dependencies: [
-                "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk", "CLibevent",
+                "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk",
+                "CLibevent",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -96,9 +110,12 @@ let package = Package(
             exclude: ["Data"],
             swiftSettings: strict),
         .testTarget(
+            name: "ValkScriptingTests", dependencies: ["ValkScripting", "ValkRESP", "ValkBase"], swiftSettings: strict),
+        .testTarget(
             name: "ValkServerTests",
             dependencies: [
-                "ValkServer", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase",
+                "ValkServer", "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk",
+                "ValkBase",
                 "ValkTestSupport", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

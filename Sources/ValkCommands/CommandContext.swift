@@ -59,6 +59,8 @@ package final class CommandContext {
     var generator: SeededRandom
     /// Made by the first DUMP.
     private(set) lazy var compressor = LZFCompressor()
+    /// Who drives this context and keeps it; set once.
+    package unowned(unsafe) var driver: AnyObject?
     /// Each with how many events of keys came before it.
     private var publications: [(publication: Publication, events: Int)] = []
     /// Where replies go before the first `prepare`.
@@ -232,6 +234,25 @@ package final class CommandContext {
 
     @inline(never)
     package func failExpireTime(_ command: String) { fail("ERR invalid expire time in '\(command)' command") }
+
+    /// The error replies so far and the code of the last one, which are forgotten.
+    package func takeErrors() -> (count: Int, code: ErrorCode) {
+        defer { state.pointee.errorReplies = 0 }
+        return (state.pointee.errorReplies, state.pointee.errorCode)
+    }
+
+    /// Gives back what `takeErrors` has taken.
+    package func putBack(_ errors: (count: Int, code: ErrorCode)) {
+        state.pointee.errorReplies = errors.count
+        state.pointee.errorCode = errors.code
+    }
+
+    package func fail(bytes: [UInt8]) {
+        bytes.withView {
+            reply.error(bytes: $0)
+            count(ErrorCode(of: $0))
+        }
+    }
 
     /// Counts an error reply that was written by other means.
     package func count(_ code: ErrorCode) {

@@ -43,8 +43,10 @@ package struct CommandFlags: OptionSet, Sendable, Hashable {
     @inlinable package static var seesWholeWrites: CommandFlags { CommandFlags(rawValue: 1 << 22) }
     /// Not shown: off the loops it may wait long for the store's own work (a flush), on the thread kept for that.
     @inlinable package static var lengthy: CommandFlags { CommandFlags(rawValue: 1 << 23) }
+    /// Not shown: runs a script, which may do anything that commands do, with the keys named and with others.
+    @inlinable package static var runsScripts: CommandFlags { CommandFlags(rawValue: 1 << 28) }
     /// Runs while it holds the stripes of its keys.
-    @inlinable package static var takesStripes: CommandFlags { [.write, .seesWholeWrites] }
+    @inlinable package static var takesStripes: CommandFlags { [.write, .seesWholeWrites, .runsScripts] }
 
     private static let names: [(CommandFlags, String)] = [
         (.write, "write"), (.readonly, "readonly"), (.denyoom, "denyoom"), (.admin, "admin"), (.pubsub, "pubsub"),

@@ -12,6 +12,7 @@ import ValkCommands
 import ValkData
 import ValkEngine
 import ValkRESP
+import ValkScripting
 
 /// What is fixed at the start.
 package struct ServerOptions: Sendable {
@@ -26,6 +27,8 @@ package struct ServerOptions: Sendable {
     package var loopCount = 1
     /// Threads for commands that must wait.
     package var workerCount = 4
+    /// Scripts have newproxy, getfenv and setfenv.
+    package var luaDeprecatedAPI = false
 
     package init() {}
 }
@@ -47,10 +50,16 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let gate: ServerGate
     let stripes = KeyStripes()
     let watches = WatchRegistry()
+    package let scripts = ScriptRegistry()
+    let runningScripts: RunningScripts
+    /// Lines of redis.log: the level from 0 (debug) to 3 (warning), the text. Set before `start`.
+    package var scriptLog: (@Sendable (Int, [UInt8]) -> Void)?
     /// By command index: MULTI does not queue it.
     let runsInsideMulti: [Bool]
     /// By command index: may be sent by a client that listens, in RESP2.
     let runsWhileSubscribed: [Bool]
+    /// By command index: no write, and yet nothing for scripts that only read.
+    let hasEffects: [Bool]
     /// By command index: what it answers is pushed data, which CLIENT REPLY does not silence.
     let answersWithPushes: [Bool]
     /// Told of commands slower than the setting, on the thread that ran them, with the time in nanoseconds. Set before
@@ -88,11 +97,13 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         self.table = table
         self.hosted = hosted.handlers
         runsInsideMulti = (0..<table.count).map { TransactionCommands.unqueued.contains(table.fullNames[$0]) }
+        hasEffects = (0..<table.count).map { ["publish", "spublish", "pfcount"].contains(table.fullNames[$0]) }
         answersWithPushes = (0..<table.count).map { table.fullNames[$0].hasSuffix("subscribe") }
         runsWhileSubscribed = (0..<table.count).map { Self.listenersCommands.contains(table.fullNames[$0]) }
         pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
         gate = ServerGate()
         monitors = MonitorFeed(gate: gate)
+        runningScripts = RunningScripts(gate: gate)
         workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
         expiryCycle = ExpiryCycle(server: self)
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
@@ -151,12 +162,6 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         for loop in loops { loop.mailbox.post(.run { $0.finish(by: deadline) }) }
         for loop in loops { loop.join() }
         self.listeners.removeAll()
-    }
-
-    /// Whose context this is.
-    func executor(of context: CommandContext) -> Executor? {
-        loops.lazy.map(\.executor).first { $0.context === context }
-            ?? workers.executors.first { $0.context === context }
     }
 
     /// Runs `body` on a loop and waits for it. Not on a loop.
@@ -235,6 +240,11 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     }
 
     // MARK: Statistics
+
+    /// Bytes that all Lua interpreters hold.
+    package var scriptMemoryBytes: Int {
+        (loops.map(\.executor) + workers.executors).reduce(0) { $0 + $1.scriptMemory.load(ordering: .relaxed) }
+    }
 
     /// Sums over all threads since the last reset.
     package func totals() -> ServerTotals {

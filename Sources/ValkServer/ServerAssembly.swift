@@ -34,6 +34,9 @@ package struct ServerAssembly {
                 arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,
                 address: connection.address, clientName: connection.name)
         }
+        server.scriptLog = { level, text in
+            log.write(ServerLog.Level(rawValue: level) ?? .notice) { String(decoding: text, as: UTF8.self) }
+        }
         server.cronHook = { [unowned server] now in
             administration.sample(server, now: now)
             administration.startScheduledSaving(server)

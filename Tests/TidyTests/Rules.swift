@@ -31,16 +31,20 @@ struct Rule: Sendable, CustomTestStringConvertible {
         ("CValk", []),
         ("CLibevent", []),
         ("CCompression", []),
+        ("CLua", []),
+        ("CValkLua", ["CLua"]),
         ("ValkBase", ["CValk"]),
         ("ValkDisk", ["ValkBase", "CValk"]),
         ("ValkEngine", ["ValkDisk", "ValkBase", "CValk", "CCompression"]),
         ("ValkRESP", ["ValkBase", "CValk"]),
         ("ValkData", ["ValkEngine", "ValkBase", "CValk"]),
         ("ValkCommands", ["ValkData", "ValkEngine", "ValkRESP", "ValkBase", "CValk"]),
+        ("ValkScripting", ["ValkCommands", "ValkRESP", "ValkBase", "CValkLua"]),
         (
             "ValkServer",
             [
-                "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk", "CLibevent",
+                "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk",
+                "CLibevent",
                 "Logging",
             ]
         ),

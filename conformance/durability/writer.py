@@ -11,6 +11,10 @@ from blackbox import Client  # noqa: E402
 
 VALUES, COUNTERS, BATCHES = 200, 20, 10
 SHARED = b"shared:counter"
+SCRIPT = b"""
+for i = 2, #ARGV, 2 do redis.call('SET', ARGV[i], ARGV[i + 1]) end
+return redis.call('INCR', ARGV[1])
+"""
 
 
 class Writer:
@@ -181,6 +185,12 @@ class Writer:
     def transaction(self):
         slot = self.random.choice([batch for batch in self.batches if batch.counted])
         count = (slot.latest[1] if slot.latest else 0) + 1
+        if self.random.random() < 0.5:
+            values = list(zip(slot.names, slot.values(self.content, self.sent)))
+            named = slot.names if self.random.random() < 0.5 else []
+            parts = [part for pair in values for part in pair]
+            request = ("EVAL", SCRIPT, len(named), *named, slot.names[-1], *parts)
+            return [request], [count], [self.push(slot, (self.sent, count))]
         requests = [("MULTI",)]
         requests += [("SET", name, value) for name, value in zip(slot.names, slot.values(self.content, self.sent))]
         requests += [("INCR", slot.names[-1]), ("EXEC",)]

@@ -1,12 +1,10 @@
-// Facts about commands of parts that are (still) absent: scripts, users, clusters: what COMMAND INFO and COMMAND DOCS
+// Facts about commands of parts that are (still) absent: users, clusters: what COMMAND INFO and COMMAND DOCS
 // answer. Arity, flags, keys, categories and arguments are those of Redis 7.0.15.
 
 extension CommandSpecs {
     /// Without handlers.
     static var absentSpecs: [CommandSpec] {
         [
-            script,
-            function,
             acl,
             latency,
             module,
@@ -15,143 +13,6 @@ extension CommandSpecs {
             readwrite,
             asking,
         ]
-    }
-
-    private static var script: CommandSpec {
-        CommandSpec(
-            "script", arity: -2,
-            categories: [.slow], since: "2.6.0", group: "scripting",
-            summary: "Groups the commands about Lua scripts.", complexity: "Depends on the subcommand",
-            subcommands: [scriptDebug, scriptExists, scriptFlush, scriptHelp, scriptKill, scriptLoad])
-    }
-
-    private static var scriptDebug: CommandSpec {
-        CommandSpec(
-            "debug", arity: 3, flags: [.noscript],
-            categories: [.slow, .scripting], since: "3.2.0", group: "scripting",
-            summary: "Sets how scripts are debugged.", complexity: "O(1)",
-            arguments: [
-                ArgumentSpec(
-                    "mode", .oneof,
-                    of: [
-                        ArgumentSpec("yes", .pureToken, token: "YES"),
-                        ArgumentSpec("sync", .pureToken, token: "SYNC"),
-                        ArgumentSpec("no", .pureToken, token: "NO"),
-                    ])
-            ])
-    }
-
-    private static var scriptExists: CommandSpec {
-        CommandSpec(
-            "exists", arity: -3, flags: [.noscript],
-            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
-            summary: "Tells which scripts are known, by their digests.", complexity: "O(N), N digests",
-            arguments: [
-                ArgumentSpec("sha1", .string, .multiple)
-            ],
-            tips: ["request_policy:all_shards", "response_policy:agg_logical_and"])
-    }
-
-    private static var scriptFlush: CommandSpec {
-        CommandSpec(
-            "flush", arity: -2, flags: [.noscript],
-            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
-            summary: "Forgets all scripts.", complexity: "O(N), N scripts",
-            arguments: [
-                ArgumentSpec(
-                    "async", .oneof, .optional, since: "6.2.0",
-                    of: [
-                        ArgumentSpec("async", .pureToken, token: "ASYNC"),
-                        ArgumentSpec("sync", .pureToken, token: "SYNC"),
-                    ])
-            ],
-            history: [("6.2.0", "ASYNC and SYNC.")],
-            tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
-    }
-
-    private static var scriptHelp: CommandSpec {
-        CommandSpec(
-            "help", arity: 2, flags: [.loading, .stale],
-            categories: [.slow, .scripting], since: "5.0.0", group: "scripting",
-            summary: "Explains the subcommands.", complexity: "O(1)")
-    }
-
-    private static var scriptKill: CommandSpec {
-        CommandSpec(
-            "kill", arity: 2, flags: [.noscript, .allowBusy],
-            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
-            summary: "Stops the script that runs.", complexity: "O(1)",
-            tips: ["request_policy:all_shards", "response_policy:one_succeeded"])
-    }
-
-    private static var scriptLoad: CommandSpec {
-        CommandSpec(
-            "load", arity: 3, flags: [.noscript, .stale],
-            categories: [.slow, .scripting], since: "2.6.0", group: "scripting",
-            summary: "Keeps a script and answers its digest.", complexity: "O(N), N bytes of the script",
-            arguments: [
-                ArgumentSpec("script", .string)
-            ],
-            tips: ["request_policy:all_nodes", "response_policy:all_succeeded"])
-    }
-
-    private static var function: CommandSpec {
-        CommandSpec(
-            "function", arity: -2,
-            categories: [.slow], since: "7.0.0", group: "scripting",
-            summary: "Groups the commands about function libraries.", complexity: "Depends on the subcommand",
-            subcommands: [functionFlush, functionHelp, functionKill, functionList, functionStats])
-    }
-
-    private static var functionFlush: CommandSpec {
-        CommandSpec(
-            "flush", arity: -2, flags: [.write, .noscript],
-            categories: [.write, .slow, .scripting], since: "7.0.0", group: "scripting",
-            summary: "Deletes all libraries.", complexity: "O(N), N functions",
-            arguments: [
-                ArgumentSpec(
-                    "async", .oneof, .optional,
-                    of: [
-                        ArgumentSpec("async", .pureToken, token: "ASYNC"),
-                        ArgumentSpec("sync", .pureToken, token: "SYNC"),
-                    ])
-            ],
-            tips: ["request_policy:all_shards", "response_policy:all_succeeded"])
-    }
-
-    private static var functionHelp: CommandSpec {
-        CommandSpec(
-            "help", arity: 2, flags: [.loading, .stale],
-            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
-            summary: "Explains the subcommands.", complexity: "O(1)")
-    }
-
-    private static var functionKill: CommandSpec {
-        CommandSpec(
-            "kill", arity: 2, flags: [.noscript, .allowBusy],
-            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
-            summary: "Stops the function that runs.", complexity: "O(1)",
-            tips: ["request_policy:all_shards", "response_policy:one_succeeded"])
-    }
-
-    private static var functionList: CommandSpec {
-        CommandSpec(
-            "list", arity: -2, flags: [.noscript],
-            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
-            summary: "Lists the libraries.", complexity: "O(N), N functions",
-            arguments: [
-                ArgumentSpec("library-name-pattern", .string, .optional, token: "LIBRARYNAME"),
-                ArgumentSpec("withcode", .pureToken, .optional, token: "WITHCODE"),
-            ],
-            tips: ["nondeterministic_output_order"])
-    }
-
-    private static var functionStats: CommandSpec {
-        CommandSpec(
-            "stats", arity: 2, flags: [.noscript, .allowBusy],
-            categories: [.slow, .scripting], since: "7.0.0", group: "scripting",
-            summary: "Tells which function runs and which engines there are.", complexity: "O(1)",
-            tips: ["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     }
 
     private static var acl: CommandSpec {

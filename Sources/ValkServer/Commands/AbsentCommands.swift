@@ -1,4 +1,4 @@
-// Parts of Redis that are not here, or not yet: scripts, functions, access control lists, modules, cluster, replicas.
+// Parts of Redis that are not here, or not yet: access control lists, modules, cluster, replicas.
 // Each answers what is true of a server without them, so that clients that ask go on.
 
 import Synchronization
@@ -9,7 +9,6 @@ import ValkRESP
 
 extension Administration {
     func addAbsentCommands(_ handlers: inout HandlersByName) {
-        addScripts(&handlers)
         addAccessLists(&handlers)
         handlers.on("module|list") { _, context throws(Interruption) in context.reply.array(0) }
         handlers.on("module|help") { _, context throws(Interruption) in
@@ -42,59 +41,6 @@ extension Administration {
             if timeout < 0 { return context.fail("ERR timeout is negative") }
             // No replicas: the number that have everything is known at once.
             context.reply.integer(0)
-        }
-    }
-
-    private func addScripts(_ handlers: inout HandlersByName) {
-        let nothingRuns: HostedHandler = { _, context throws(Interruption) in
-            context.fail("NOTBUSY No scripts in execution right now.")
-        }
-        handlers.on("script|flush", Administration.flush("ERR SCRIPT FLUSH only support SYNC|ASYNC option"))
-        handlers.on("script|exists") { _, context throws(Interruption) in
-            context.reply.array(context.args.count - 2)
-            for _ in 2..<context.args.count { context.reply.integer(0) }
-        }
-        handlers.on("script|kill", nothingRuns)
-        handlers.on("script|help") { _, context throws(Interruption) in
-            context.writeHelp(
-                "SCRIPT",
-                [
-                    "EXISTS <sha1> [<sha1> ...]", "    Tell which scripts are cached: none.",
-                    "FLUSH [ASYNC|SYNC]", "    Forget the cached scripts.",
-                    "KILL", "    End the running script.",
-                ])
-        }
-        handlers.on("function|flush", Administration.flush("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"))
-        handlers.on("function|list") { _, context throws(Interruption) in context.reply.array(0) }
-        handlers.on("function|kill", nothingRuns)
-        handlers.on("function|stats") { _, context throws(Interruption) in
-            context.reply.map(2)
-            context.reply.bulk("running_script" as StaticString)
-            context.reply.null()
-            context.reply.bulk("engines" as StaticString)
-            context.reply.map(0)
-        }
-        handlers.on("function|help") { _, context throws(Interruption) in
-            context.writeHelp(
-                "FUNCTION",
-                [
-                    "FLUSH [ASYNC|SYNC]", "    Delete all libraries.",
-                    "KILL", "    End the running function.",
-                    "LIST [LIBRARYNAME PATTERN] [WITHCODE]", "    Describe the libraries: none.",
-                    "STATS", "    Describe the running function and the engines.",
-                ])
-        }
-    }
-
-    /// Nothing to flush: only the option is checked.
-    private static func flush(_ complaint: StaticString) -> HostedHandler {
-        { _, context throws(Interruption) in
-            let args = context.args
-            let isRight =
-                args.count == 2
-                || args.count == 3
-                    && (args[2].equalsIgnoringCase("sync") || args[2].equalsIgnoringCase("async"))
-            if isRight { context.reply.ok() } else { context.fail(complaint) }
         }
     }
 

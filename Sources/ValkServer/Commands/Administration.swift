@@ -67,6 +67,8 @@ package final class Administration: Sendable {
         addDiagnosisCommands(&handlers)
         addDebugCommands(&handlers)
         addPubSubCommands(&handlers)
+        addScriptCommands(&handlers)
+        addFunctionCommands(&handlers)
         addAbsentCommands(&handlers)
         return handlers
     }

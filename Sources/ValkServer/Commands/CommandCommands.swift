@@ -98,7 +98,8 @@ extension Administration {
         guard table.entries[index].accepts(argumentCount: command.count) else {
             return context.fail("ERR Invalid number of arguments specified for command")
         }
-        guard let found = CommandKeyFinder.keys(spec.keys, command) else {
+        let none: [CommandKeyFinder.Key]? = spec.flags.contains(.noMandatoryKeys) ? [] : nil
+        guard let found = CommandKeyFinder.keys(spec.keys, command) ?? none else {
             return context.fail("ERR Invalid arguments specified for command")
         }
         context.reply.array(found.count)

@@ -26,6 +26,9 @@ extension Administration {
             case ("set-active-expire", 3):
                 connection.server.settings.activeExpire.store(atoi(args[2].string) != 0, ordering: .relaxed)
                 context.reply.ok()
+            case ("set-disable-deny-scripts", 3):
+                connection.server.settings.scriptsMayAll.store(atoi(args[2].string) != 0, ordering: .relaxed)
+                context.reply.ok()
             case ("stringmatch-len", 4):
                 let text = [UInt8](repeating: UInt8(ascii: "a"), count: Int(clamping: Decimal.parse(args[2]) ?? 0))
                 _ = text.withView { GlobPattern(args[3]).matches($0) }
@@ -36,7 +39,7 @@ extension Administration {
             case ("error", 3): context.fail(args[2].string)
             case ("protocol", 3): writeSample(args[2], context)
             case ("config-rewrite-force-all", 2): try rewriteAll(context)
-            case ("pause-cron", 3), ("quicklist-packed-threshold", 3), ("set-disable-deny-scripts", 3),
+            case ("pause-cron", 3), ("quicklist-packed-threshold", 3),
                 ("replybuffer", 4), ("change-repl-id", 2), ("set-skip-checksum-validation", 3):
                 context.reply.ok()
             default: context.failSubcommand("debug")
@@ -49,7 +52,7 @@ extension Administration {
         guard seconds > 0, seconds.isFinite else { return }
         let nanoseconds = UInt64(min(seconds, 86_400) * 1e9)
         connection.sleep(nanoseconds: nanoseconds)
-        connection.server.executor(of: context)?.backdate(nanoseconds: nanoseconds)
+        context.executor.backdate(nanoseconds: nanoseconds)
     }
 
     private func describe(_ key: ByteView, _ context: CommandContext) throws(Interruption) {

@@ -37,12 +37,14 @@ extension Administration {
             var aborts = false
             var isWrong = context.args.count > 4
             var saves = 0
+            var savesNot = false
             for index in 1..<max(1, context.args.count) {
                 let option = context.args[index]
                 if option.equalsIgnoringCase("abort") {
                     aborts = true
                 } else if option.equalsIgnoringCase("nosave") || option.equalsIgnoringCase("save") {
                     saves += 1
+                    savesNot = option.equalsIgnoringCase("nosave")
                 } else if !option.equalsIgnoringCase("now") && !option.equalsIgnoringCase("force") {
                     isWrong = true
                 }
@@ -50,6 +52,9 @@ extension Administration {
             if isWrong || saves > 1 || (aborts && context.args.count > 2) { return context.failSyntax() }
             // A stop that was asked for is under way at once; there is no time in which it could be called back.
             if aborts { return context.fail("ERR No shutdown in progress.") }
+            let conditions = connection.server.gate.conditions
+            let isBusy = !conditions.isDisjoint(with: [.busyScript, .busyFunction])
+            if isBusy && !savesNot { return context.fail(Executor.busyText(conditions)) }
             log.notice("SHUTDOWN was asked for by \(connection.address)")
             connection.replyMode = .off
             connection.closeAfterReply()

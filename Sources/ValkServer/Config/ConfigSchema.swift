@@ -67,6 +67,12 @@ package enum ConfigSchema {
                 "hll-sparse-max-bytes", .memory(0...Int64.max), "3000", unit: "bytes",
                 help: "A HyperLogLog that would be longer than this in its sparse form takes the dense one."),
             ConfigDirective(
+                "busy-reply-threshold", .integer(upToLong), "5000", aliases: ["lua-time-limit"], unit: "milliseconds",
+                help: "A script that runs for longer makes other clients get -BUSY; 0 never."),
+            ConfigDirective(
+                "lua-enable-deprecated-api", .bool, "no", .atStart,
+                help: "Whether scripts have newproxy, getfenv and setfenv of Lua.", isHidden: true),
+            ConfigDirective(
                 "client-query-buffer-limit", .memory(sizeMin...Int64.max), "1gb", unit: "bytes",
                 help: "Most input that is kept for one client; who sends more is closed."),
             ConfigDirective(

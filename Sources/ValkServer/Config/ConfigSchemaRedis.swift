@@ -154,9 +154,6 @@ extension ConfigSchema {
             memory("active-defrag-ignore-bytes", 1...Int64.max, "100mb", .allocator),
             bool("jemalloc-bg-thread", "yes", .live, .allocator),
             int("tracking-table-max-keys", upToLong, "1000000", .tracking),
-            int("busy-reply-threshold", upToLong, "5000", .scripts, ["lua-time-limit"], unit: "milliseconds"),
-            ConfigDirective(
-                "lua-enable-deprecated-api", .bool, "no", .atStart, .ignored(.scripts), isHidden: true),
         ]
     }
 

@@ -43,6 +43,7 @@ package struct SettingsWiring {
         options.backlog = config.integer("tcp-backlog")
         options.loopCount = config.integer("io-threads")
         options.workerCount = config.integer("reader-threads")
+        options.luaDeprecatedAPI = config.flag("lua-enable-deprecated-api")
         return options
     }
 
@@ -60,6 +61,7 @@ package struct SettingsWiring {
     package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
         follow("hll-sparse-max-bytes") { settings.hyperLogLogSparseMax.store(Int($0.number), ordering: .relaxed) }
         follow("rdbcompression") { settings.compressesDumps.store($0.number != 0, ordering: .relaxed) }
+        follow("busy-reply-threshold") { settings.busyReplyMilliseconds.store(Int($0.number), ordering: .relaxed) }
         follow("notify-keyspace-events") {
             settings.keyEventKinds.store(KeyEventKinds.asked($0.number).rawValue, ordering: .relaxed)
         }

@@ -183,7 +183,8 @@ extension EventLoop {
     /// Hands the waiting command to a worker. Expired keys that commands before it have met are gone for it, too.
     private func submit(_ connection: Connection) {
         if executor.context.keys.hasNoted { executor.removeNoted(on: self) }
-        server.workers.submit(connection)
+        server.workers.submit(connection, runsLong: executor.hot.pointee.ranLong)
+        executor.hot.pointee.ranLong = false
     }
 
     /// Moves the bytes from `start` on to the front of the connection's input buffer.

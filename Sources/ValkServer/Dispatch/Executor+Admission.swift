@@ -40,8 +40,13 @@ extension Executor {
             if conditions.contains(.pauseAll) { return .paused }
             let writes =
                 !flags.isDisjoint(with: [.write, .mayReplicate])
+                || (flags.contains(.runsScripts) && !flags.contains(.readonly))
                 || (index == execIndex && connection.transaction?.hasWrites == true)
             if conditions.contains(.pauseWrites) && writes { return .paused }
+        }
+        if !conditions.isDisjoint(with: [.busyScript, .busyFunction]) && !flags.contains(.allowBusy) {
+            refuse(connection, index, Self.busyText(conditions), reply)
+            return .refused
         }
         if inMulti && !server.runsInsideMulti[index] {
             queue(connection, index, arguments)
@@ -49,6 +54,11 @@ extension Executor {
             return .queued
         }
         return .run
+    }
+
+    static func busyText(_ conditions: ServerGate.Conditions) -> String {
+        "BUSY Redis is busy running a script. You can only call "
+            + (conditions.contains(.busyScript) ? "SCRIPT" : "FUNCTION") + " KILL or SHUTDOWN NOSAVE."
     }
 
     private static let protectedText = """
@@ -68,8 +78,14 @@ extension Executor {
         let transaction = connection.transaction ?? Transaction(server.watches)
         connection.transaction = transaction
         transaction.append(index, arguments)
-        if !entries[index].flags.isDisjoint(with: [.write, .mayReplicate]) { transaction.hasWrites = true }
-        if entries[index].flags.contains(.lengthy) { transaction.isLengthy = true }
+        let flags = entries[index].flags
+        if !flags.isDisjoint(with: [.write, .mayReplicate])
+            || flags.contains(.runsScripts) && !flags.contains(.readonly)
+        {
+            transaction.hasWrites = true
+        }
+        if flags.contains(.runsScripts) { transaction.hasScripts = true }
+        if flags.contains(.lengthy) { transaction.isLengthy = true }
     }
 
     // MARK: Refusals

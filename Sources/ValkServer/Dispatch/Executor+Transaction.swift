@@ -30,21 +30,34 @@ extension Executor {
         }
         let transaction = connection.transaction ?? Transaction(server.watches)
         transaction.seal()
-        let set = stripes(of: transaction)
-        guard stripes.take(set, waits: mayBlock) else {
-            context.abandon()
-            return .wouldBlock
+        var set = stripes(of: transaction)
+        while true {
+            guard stripes.take(set, waits: mayBlock) else {
+                context.abandon()
+                return .wouldBlock
+            }
+            if transaction.hasScripts { scripts.begin(holding: set, writes: transaction.hasWrites) }
+            let outcome = runQueued(connection, s, transaction, arguments, out)
+            stripes.release(set)
+            if hot.pointee.wantsAllStripes {
+                hot.pointee.wantsAllStripes = false
+                set = .all
+                continue
+            }
+            if transaction.hasScripts, case .done = outcome { scripts.end() }
+            return outcome
         }
-        defer { stripes.release(set) }
-        return runQueued(connection, s, transaction, arguments, out)
     }
 
-    /// Stripes of the queued writes (and of what must see them whole) and of the watched keys.
+    /// Stripes of the queued writes (and of what must see them whole) and of the watched keys. Where anything is
+    /// written, those of what is only read as well: two transactions that each read what the other writes must not both
+    /// read what was before.
     private func stripes(of transaction: Transaction) -> StripeSet {
         var set = StripeSet()
+        let counts: CommandFlags = transaction.hasWrites ? [.takesStripes, .readonly] : .takesStripes
         for i in 0..<transaction.count {
             let index = Int(transaction.queued[i].command)
-            if entries[index].flags.isDisjoint(with: .takesStripes) { continue }
+            if entries[index].flags.isDisjoint(with: counts) { continue }
             set.formUnion(stripeSet(index, transaction.arguments(of: i)))
         }
         for watched in transaction.watched { set.insert(watched.key.withView { Stripes.index(of: $0) }) }
@@ -83,7 +96,7 @@ extension Executor {
             // Subscriptions stay: the next attempt finds them.
             connection.refreshSubscribed()
             connection.name = session.name
-            if error == .wouldBlock && !mayBlock { return .wouldBlock }
+            if error == .wouldBlock && (!mayBlock || hot.pointee.wantsAllStripes) { return .wouldBlock }
             prepare(s, arguments, out)
             explain(error, execIndex)
         }

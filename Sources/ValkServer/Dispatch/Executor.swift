@@ -44,6 +44,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let context: CommandContext
     let hot: UnsafeMutablePointer<ExecutorState>
     let execIndex: Int
+    /// Bytes that this thread's interpreters hold; read by others.
+    let scriptMemory = Atomic<Int>(0)
+    private(set) lazy var scripts = ScriptRunner(self)
     private let store: Unmanaged<Store>
     private let batch: Unmanaged<WriteBatch>
 
@@ -65,6 +68,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         hot = .allocate(capacity: 1)
         hot.initialize(to: ExecutorState())
         execIndex = server.table.lookup(ByteView("exec"))
+        context.driver = self
     }
 
     deinit {
@@ -166,7 +170,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     /// The command's or subcommand's index; -1 when the command, -2 when the subcommand is not known.
     @inline(__always)
-    private func find(_ arguments: ArgumentList) -> Int {
+    func find(_ arguments: ArgumentList) -> Int {
         let index = table.lookup(arguments[0])
         if index < 0 || !entries[index].isContainer || arguments.count < 2 { return index }
         let subcommand = table.lookup(arguments[1], in: index)
@@ -246,6 +250,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         if mayBlock { readAhead(s, index, arguments) }
         let flags = entries[index].flags
         guard !flags.isDisjoint(with: .takesStripes) else { return perform(connection, s, index, arguments, out) }
+        if flags.contains(.runsScripts) { return runScripted(connection, s, index, arguments, out) }
         // The common write: one key.
         if entries[index].firstKey == 1 && entries[index].lastKey == 1 && !flags.contains(.movableKeys) {
             let stripe = Stripes.index(of: arguments[1])
@@ -262,6 +267,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     /// The stripes of a write's keys; all of them when they cannot be told from fixed positions.
     func stripeSet(_ index: Int, _ arguments: ArgumentList) -> StripeSet {
         let entry = entries[index]
+        if entry.flags.contains(.runsScripts) { return scriptStripes(index, arguments) }
         if entry.firstKey <= 0 || entry.keysMove || !entry.flags.isDisjoint(with: [.allKeys, .movableKeys]) {
             return .all
         }
@@ -277,7 +283,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     }
 
     /// One command as a transaction of its own; a writer's stripes are held.
-    private func perform(
+    func perform(
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ index: Int,
         _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
     ) -> Outcome {
@@ -293,7 +299,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         } catch {
             out.pointee.truncate(before)
             context.abandon()
-            if error == .wouldBlock && !mayBlock { return .wouldBlock }
+            if error == .wouldBlock && (!mayBlock || hot.pointee.wantsAllStripes) { return .wouldBlock }
             explain(error, index)
         }
         account(connection, index, arguments, &position)
@@ -411,5 +417,11 @@ struct ExecutorState: ~Copyable {
     var turnMonotonic: UInt64 = 0
     /// Wall clock at the turn's start, milliseconds.
     var turnWall: UInt64 = 0
+    /// Where the running command of a script began, as `stamp`.
+    var innerStamp: UInt64 = 0
+    /// What was undone is to run again with every stripe.
+    var wantsAllStripes = false
+    /// What was undone was a script that had run for long.
+    var ranLong = false
     let warmer = KeyWarmer()
 }

@@ -13,6 +13,15 @@
 import ValkCommands
 import ValkEngine
 
+extension CommandContext {
+    /// Who runs the command.
+    var executor: Executor {
+        guard let driver else { preconditionFailure("a context that no executor drives") }
+        // SAFETY: only executors make contexts in the server, and each is its context's driver.
+        return unsafeDowncast(driver, to: Executor.self)
+    }
+}
+
 package typealias HostedHandler = @Sendable (Connection, CommandContext) throws(Interruption) -> Void
 
 package struct HostedCommands {

@@ -29,6 +29,13 @@ struct StripeSet {
         }
     }
 
+    func contains(_ stripe: Int) -> Bool {
+        let word = stripe >> 6 == 0 ? words.0 : stripe >> 6 == 1 ? words.1 : stripe >> 6 == 2 ? words.2 : words.3
+        return word & UInt64(1) << UInt64(stripe & 63) != 0
+    }
+
+    var isAll: Bool { words.0 & words.1 & words.2 & words.3 == .max }
+
     mutating func formUnion(_ other: StripeSet) {
         words.0 |= other.words.0
         words.1 |= other.words.1

@@ -14,6 +14,10 @@ package final class LiveSettings: Sendable {
     package let compressesDumps = Atomic<Bool>(true)
     /// `notify-keyspace-events`, as `KeyEventKinds.asked` has it: 0 where nothing is to be published.
     package let keyEventKinds = Atomic<UInt16>(0)
+    /// `busy-reply-threshold`, milliseconds; 0 is never.
+    package let busyReplyMilliseconds = Atomic<Int>(5000)
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what they usually may not.
+    package let scriptsMayAll = Atomic<Bool>(false)
     /// `client-query-buffer-limit`, bytes.
     package let queryBufferBytesMax = Atomic<Int>(1 << 30)
     /// `maxclients`.

@@ -28,28 +28,41 @@ package final class MonitorFeed: Sendable {
 
     /// Sends the line of one command: wall-clock `microseconds`, the database and client it ran for.
     func feed(_ source: Connection, _ arguments: ArgumentList, microseconds: UInt64) {
+        send([Self.line(database: source.database, Self.label(source), arguments, microseconds: microseconds)])
+    }
+
+    /// Sends lines in this order.
+    func send(_ lines: [[UInt8]]) {
         let targets = lock.withLock { monitors }
-        if targets.isEmpty { return }
+        for target in targets {
+            target.loop.mailbox.post(.run { loop in for line in lines { line.withView { loop.push($0, to: target) } } })
+        }
+    }
+
+    static func label(_ source: Connection) -> String {
+        source.isUnixSocket ? "unix:" + source.address.dropLast(2) : source.address
+    }
+
+    /// The line of a command; `source` is who called it.
+    static func line(
+        database: Int, _ source: String, _ arguments: ArgumentList, microseconds: UInt64
+    ) -> [UInt8] {
         var line = ByteBuffer(capacity: 256)
         let fraction = String(microseconds % 1_000_000)
         let secrets = SecretArguments(arguments)
         line.append("+\(microseconds / 1_000_000).")
         line.append(String(repeating: "0", count: 6 - fraction.utf8.count) + fraction)
-        line.append(
-            " [\(source.database) \(source.isUnixSocket ? "unix:" + source.address.dropLast(2) : source.address)]")
+        line.append(" [\(database) \(source)]")
         for i in 0..<arguments.count {
             line.append(UInt8(ascii: " "))
             if secrets.hides(i) {
                 line.append("\"(redacted)\"" as StaticString)
             } else {
-                Self.appendQuoted(arguments[i], to: &line)
+                appendQuoted(arguments[i], to: &line)
             }
         }
         line.append("\r\n" as StaticString)
-        let bytes = line.view.array
-        for target in targets {
-            target.loop.mailbox.post(.run { loop in bytes.withView { loop.push($0, to: target) } })
-        }
+        return line.view.array
     }
 
     /// In double quotes, with everything that does not print escaped.

@@ -13,6 +13,9 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
         static let pauseAll = Conditions(rawValue: 4)
         /// The server is going down: nothing new is executed.
         static let stopping = Conditions(rawValue: 8)
+        /// A script runs for longer than clients are to wait for; a function does.
+        static let busyScript = Conditions(rawValue: 16)
+        static let busyFunction = Conditions(rawValue: 32)
     }
 
     private let word: UnsafeMutableRawPointer

@@ -2,7 +2,8 @@
 // again here from the start, while its connection executes nothing else; the result goes back through the loop's
 // mailbox.
 //
-// Commands that may wait long for the store's own work (a flush under way: DBSIZE after blind writes, SAVE) share one
+// Scripts that have run for long on a loop share another thread: one after the other, as they would in Redis. Commands
+// that may wait long for the store's own work (a flush under way: DBSIZE after blind writes, SAVE) share one
 // thread of their own, so that however many there are the other threads stay free. A queue is bounded by the number of
 // connections (each has at most one command waiting) plus the few tasks of the server itself.
 
@@ -32,27 +33,31 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
     private let lock = Lock()
     private let common = Lane()
     private let lengthy = Lane()
+    private let scripts = Lane()
     private var isStopping = false
     private var runningThreads = 0
     private let ended = Condition()
     private var threads: [PThread] = []
-    /// One for each thread; the last is that of the lengthy commands.
+    /// One for each thread; the last are that of the lengthy commands and that of long scripts.
     let executors: [Executor]
 
-    /// `count` threads for common commands, and one more.
+    /// `count` threads for common commands, and two more.
     init(server: Server, count: Int) {
-        executors = (0...count).map { _ in Executor(server: server, mayBlock: true) }
+        executors = (0...count + 1).map { _ in Executor(server: server, mayBlock: true) }
     }
 
     func start() {
         lock.withLock { runningThreads = executors.count }
         for (i, executor) in executors.enumerated() {
-            let isLast = i == executors.count - 1
-            let lane = isLast ? lengthy : common
-            // Glob matching and LCS recurse little; one MiB is ample.
-            let name = isLast ? "valk-worker-long" : "valk-worker-\(i)"
+            let (lane, name) =
+                switch executors.count - i {
+                case 1: (scripts, "valk-worker-lua")
+                case 2: (lengthy, "valk-worker-long")
+                default: (common, "valk-worker-\(i)")
+                }
             // A loop has answers to give in microseconds: it does not queue for a processor behind them.
-            threads.append(PThread(name: name, nice: 5) { [self] in run(executor, lane) })
+            threads.append(
+                PThread(name: name, nice: 5, stackBytes: Executor.stackBytes) { [self] in run(executor, lane) })
         }
     }
 
@@ -63,6 +68,7 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
         isStopping = true
         common.wake.broadcast()
         lengthy.wake.broadcast()
+        scripts.wake.broadcast()
         var isInTime = true
         while runningThreads > 0 && isInTime { isInTime = ended.wait(lock, until: deadline) }
         let isDone = runningThreads == 0
@@ -75,8 +81,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
 
     /// Runs the command whose arguments the connection's parser holds. Its phase is `.deferred` until the loop hears of
     /// the end.
-    func submit(_ connection: Connection) {
-        add(.command(connection), to: connection.waitsLong ? lengthy : common)
+    func submit(_ connection: Connection, runsLong: Bool) {
+        add(.command(connection), to: connection.waitsLong ? lengthy : runsLong ? scripts : common)
     }
 
     /// Runs `body` on a worker; it may wait.

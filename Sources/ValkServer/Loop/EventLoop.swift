@@ -88,7 +88,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         event_add(mailboxEvent, nil)
         var period = timeval(tv_sec: 0, tv_usec: 1_000_000 / Self.cronHertz)
         event_add(cronEvent, &period)
-        thread = PThread(name: "valk-loop-\(index)") { [self] in run() }
+        thread = PThread(name: "valk-loop-\(index)", stackBytes: Executor.stackBytes) { [self] in run() }
     }
 
     /// Whether the caller runs on this loop.

@@ -1,6 +1,6 @@
 // INFO: the server's state as text, section by section, with the field names that Redis' tools read and Valk's own.
 //
-// A field is there when it can be told truthfully: what does not exist here (forks, replicas, scripts) is told as the 0
+// A field is there when it can be told truthfully: what does not exist here (forks, replicas) is told as the 0
 // that it is; what would be invented is left out. Building the text allocates; it runs when somebody asks.
 
 import CValk
@@ -10,6 +10,7 @@ import ValkBase
 import ValkCommands
 import ValkData
 import ValkEngine
+import ValkScripting
 
 /// Lines of "name:value" under headings.
 struct InfoText {
@@ -147,9 +148,12 @@ struct InfoReport {
         out.field("allocator_active", resident)
         out.field("allocator_resident", resident)
         out.size("total_system_memory", ProcessFacts.totalMemoryBytes())
-        out.size("used_memory_lua", 0)
-        out.size("used_memory_scripts", 0)
-        out.field("number_of_cached_scripts", 0)
+        let lua = server.scriptMemoryBytes
+        let scripts = server.scripts.size
+        out.field("used_memory_vm_eval", lua)
+        out.size("used_memory_lua", lua)
+        out.field("used_memory_scripts_eval", scripts.bytes)
+        out.field("number_of_cached_scripts", scripts.count)
         out.field("number_of_functions", 0)
         out.field("number_of_libraries", 0)
         out.size("maxmemory", config.integer("maxmemory"))

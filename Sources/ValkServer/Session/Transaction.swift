@@ -33,6 +33,8 @@ final class Transaction {
     private let mark = WatchMark()
     /// Some queued command writes; some may need every key.
     var hasWrites = false
+    /// Some queued command runs a script.
+    var hasScripts = false
     /// Some queued command may wait long for the store's own work.
     var isLengthy = false
 
@@ -82,6 +84,7 @@ final class Transaction {
         views?.deallocate()
         views = nil
         hasWrites = false
+        hasScripts = false
         isLengthy = false
     }
 

@@ -81,8 +81,7 @@ import ValkBase
         #expect(store.real("space-target") == 1.5)
         #expect(
             store.ignoredWarning
-                == "2 of the settings given have no effect in Valk and are only remembered: "
-                + "maxmemory, busy-reply-threshold")
+                == "1 of the settings given have no effect in Valk and are only remembered: maxmemory")
         #expect(try loaded("port 7000\nappendfsync no").ignoredWarning == nil)
         // Remembered all the same.
         let pattern = Array("*m*y*".utf8)

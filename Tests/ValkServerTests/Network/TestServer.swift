@@ -144,6 +144,10 @@ final class TestServer {
                 valve.pass()
                 c.reply.ok()
             },
+            hosted.add(spec("eval", -3, [.noscript, .movableKeys, .runsScripts])) {
+                connection, c throws(Interruption) in
+                try c.executor.scripts.eval(connection, byDigest: false, readOnly: false)
+            },
             hosted.add(spec("fault", 2, [])) { _, c throws(Interruption) in
                 switch c.args[1].string {
                 case "damaged": throw .damaged

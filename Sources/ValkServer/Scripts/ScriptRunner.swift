@@ -1,0 +1,348 @@
+// Runs scripts over the transaction of the command that called them (EVAL alone, or within EXEC).
+//
+// A script holds the stripes of the keys it names. What it does with other keys is looked at command by command: one
+// that writes must hold the stripes of everything it reads and writes, or two scripts could each read what the other
+// is about to change; so a script that turns out to use more is undone and runs again with all stripes (and does so
+// from the start the next time). One that only reads sees one moment and needs none.
+//
+// On a loop a script is undone, too, when a command would have to wait or when it has run for long: it runs again from
+// the start on a worker. So everything that a script does before its end must be such that it can be forgotten: writes
+// are in the batch, publications in the context, and lines of redis.log and MONITOR are kept here until the end.
+//
+// One per executor, made when the first script comes; used by its thread.
+
+import CValk
+import Glibc
+import Synchronization
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkEngine
+import ValkRESP
+import ValkScripting
+
+final class ScriptRunner: ScriptCaller {
+    /// A script that has used so much of a loop's processor moves to a worker.
+    private static let loopNanoseconds: UInt64 = 1_000_000
+
+    private unowned(unsafe) let executor: Executor
+    private unowned(unsafe) let server: Server
+    private(set) lazy var cache = ScriptCache(
+        server.scripts, caller: self, deprecated: server.options.luaDeprecatedAPI, version: ServerVersion.redis)
+    /// Replies of the commands that scripts call.
+    private let scratch: UnsafeMutablePointer<ByteBuffer>
+    private var refusal = ByteBuffer()
+    private var logLines: [(level: Int, text: [UInt8])] = []
+    private var monitorLines: [[UInt8]] = []
+
+    // The transaction.
+    private var held = StripeSet()
+    private var holdsAll = false
+    private var hasWritten = false
+    private var readsOutside = false
+
+    // The script that runs.
+    private var connection: Connection?
+    private var isReadOnly = false
+    private var isFunction = false
+    private var name: [UInt8] = []
+    /// Monotonic and processor time at which its first tick came; 0 before.
+    private var firstTick: UInt64 = 0
+    private var firstTickCPU: UInt64 = 0
+    private var running: RunningScript?
+
+    init(_ executor: Executor) {
+        self.executor = executor
+        server = executor.server
+        scratch = .allocate(capacity: 1)
+        scratch.initialize(to: ByteBuffer(capacity: 1024))
+    }
+
+    deinit {
+        scratch.deinitialize(count: 1)
+        scratch.deallocate()
+    }
+
+    /// A transaction begins that holds these stripes. `writes`: commands outside of scripts write in it.
+    func begin(holding set: StripeSet, writes: Bool) {
+        held = set
+        holdsAll = set.isAll
+        hasWritten = writes
+        readsOutside = false
+        if !logLines.isEmpty { logLines.removeAll() }
+        if !monitorLines.isEmpty { monitorLines.removeAll() }
+    }
+
+    /// The transaction is through: what its scripts had to say is said.
+    func end() {
+        if !logLines.isEmpty {
+            for line in logLines { server.scriptLog?(line.level, line.text) }
+            logLines.removeAll()
+        }
+        if !monitorLines.isEmpty {
+            server.monitors.send(monitorLines)
+            monitorLines.removeAll()
+        }
+    }
+
+    // MARK: One script
+
+    /// EVAL, EVALSHA and their read-only forms.
+    func eval(_ connection: Connection, byDigest: Bool, readOnly: Bool) throws(Interruption) {
+        let context = executor.context
+        let args = context.args
+        if byDigest && args[1].count != 40 {
+            return context.fail("NOSCRIPT No matching script. Please use EVAL.")
+        }
+        guard let keyCount = keyCount(context) else { return }
+        let script: CompiledScript
+        if byDigest {
+            guard let known = cache.script(digits: args[1]) else {
+                return context.fail("NOSCRIPT No matching script. Please use EVAL.")
+            }
+            script = known
+        } else {
+            do throws(Complaint) {
+                script = try cache.script(args[1])
+            } catch {
+                return context.fail(bytes: Array("ERR ".utf8) + error.bytes)
+            }
+        }
+        guard permits(script.flags, readOnly: readOnly) else { return }
+        isReadOnly = readOnly || script.flags.contains(.noWrites)
+        isFunction = false
+        if script.usesOtherKeys && !holdsAll && !isReadOnly { return try takeEverything() }
+        let keys = args.dropFirst(3)
+        let outcome = run(connection, context) {
+            cache.run(
+                script, keys: ArgumentList(views: keys.views, count: keyCount), arguments: keys.dropFirst(keyCount),
+                version: connection.protocolVersion)
+        }
+        if outcome.undone && executor.hot.pointee.wantsAllStripes { script.usesOtherKeys = true }
+        try answer(context, outcome)
+    }
+
+    /// The number of keys that a command names, nil after an error reply.
+    func keyCount(
+        _ context: CommandContext, _ complaint: StaticString = ErrorText.notInteger
+    ) -> Int? {
+        guard let count = Decimal.parse(context.args[2]) else {
+            context.fail(complaint)
+            return nil
+        }
+        if count > Int64(context.args.count - 3) {
+            context.fail("ERR Number of keys can't be greater than number of args")
+            return nil
+        }
+        if count < 0 {
+            context.fail("ERR Number of keys can't be negative")
+            return nil
+        }
+        return Int(count)
+    }
+
+    /// Whether a script with these flags may run by this command; false after an error reply.
+    func permits(_ flags: ScriptFlags, readOnly: Bool) -> Bool {
+        if readOnly && flags.isDisjoint(with: [.compatibility, .noWrites]) {
+            executor.context.fail("ERR Can not execute a script with write flag using *_ro command.")
+            return false
+        }
+        return true
+    }
+
+    /// Runs `body`, which runs a script, as a command of `connection`; session and context are as before afterwards.
+    func run(_ connection: Connection, _ context: CommandContext, _ body: () -> ScriptOutcome) -> ScriptOutcome {
+        let s = connection.state
+        let args = context.args
+        let reply = context.reply
+        let database = s.pointee.database
+        let wasExecuting = s.pointee.flags.contains(.executing)
+        s.pointee.flags.insert(.executing)
+        self.connection = connection
+        firstTick = 0
+        executor.hot.pointee.innerStamp = executor.hot.pointee.stamp
+        if executor.gate.conditions.contains(.monitors) {
+            monitorLines.append(
+                MonitorFeed.line(
+                    database: Int(database), MonitorFeed.label(connection), args, microseconds: valk_wall_us()))
+        }
+        let outcome = body()
+        if let running {
+            server.runningScripts.remove(running)
+            self.running = nil
+        }
+        self.connection = nil
+        executor.scriptMemory.store(cache.memoryBytes, ordering: .relaxed)
+        s.pointee.database = database
+        if !wasExecuting { s.pointee.flags.remove(.executing) }
+        context.prepare(args: args, reply: reply, database: Int(database))
+        return outcome
+    }
+
+    /// Passes the script's reply on.
+    func answer(_ context: CommandContext, _ outcome: ScriptOutcome) throws(Interruption) {
+        if outcome.undone { throw .wouldBlock }
+        context.reply.out.pointee.append(outcome.reply)
+        if outcome.failed { context.count(ErrorCode(of: outcome.reply.dropFirst(1))) }
+    }
+
+    /// The transaction is to run again with every stripe.
+    func takeEverything() throws(Interruption) {
+        executor.hot.pointee.wantsAllStripes = true
+        throw .wouldBlock
+    }
+
+    // MARK: Commands of scripts
+
+    func call(_ arguments: ArgumentList, version: UInt8) -> ScriptAnswer {
+        guard let connection else { preconditionFailure("a script that nobody runs") }
+        let executor = self.executor
+        let index = executor.find(arguments)
+        guard index >= 0 else { return refuse("Unknown Redis command called from script", -1) }
+        let entry = executor.entries[index]
+        if !entry.accepts(argumentCount: arguments.count) {
+            return refuse("Wrong number of args calling Redis command from script", index)
+        }
+        if entry.flags.contains(.noscript) && !server.settings.scriptsMayAll.load(ordering: .relaxed) {
+            return refuse("This Redis command is not allowed from script", index)
+        }
+        if isReadOnly && (entry.flags.contains(.write) || server.hasEffects[index]) {
+            return refuse("Write commands are not allowed from read-only scripts.", index)
+        }
+        guard mayTouch(entry, index, arguments) else {
+            executor.hot.pointee.wantsAllStripes = true
+            return .undo
+        }
+        if let running, entry.flags.contains(.write) { running.hasWritten.store(true, ordering: .relaxed) }
+        return run(connection, index, arguments, version)
+    }
+
+    private func run(
+        _ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ version: UInt8
+    ) -> ScriptAnswer {
+        let context = executor.context
+        if executor.gate.conditions.contains(.monitors) { noteForMonitors(connection, index, arguments) }
+        scratch.pointee.removeAll()
+        let mark = context.keys.batch.mark()
+        let events = context.keys.eventCount
+        let errorsBefore = context.takeErrors()
+        context.prepare(
+            args: arguments, reply: ReplyWriter(out: scratch, version: version), database: connection.database)
+        do throws(Interruption) {
+            try executor.handle(connection, index)
+        } catch {
+            if error == .wouldBlock && !executor.mayBlock {
+                context.putBack(errorsBefore)
+                return .undo
+            }
+            scratch.pointee.removeAll()
+            context.keys.batch.rollback(to: mark)
+            context.keys.dropEvents(from: events)
+            executor.explain(error, index)
+        }
+        executor.accountWithinScript(connection, index, arguments)
+        let errors = context.takeErrors()
+        if errors.count > 0 {
+            executor.counters.addFailed(index)
+            executor.counters.addError(errors.code, errors.count)
+        }
+        context.putBack(errorsBefore)
+        if scratch.pointee.isEmpty { ReplyWriter(out: scratch, version: version).null() }
+        // The end of a line is looked for in replies.
+        return .reply(scratch.pointee.view)
+    }
+
+    /// Whether the script may go on with this command, given the stripes that it holds; notes what it does.
+    private func mayTouch(_ entry: CommandEntry, _ index: Int, _ arguments: ArgumentList) -> Bool {
+        let writes = entry.flags.contains(.write)
+        if holdsAll {
+            if writes { hasWritten = true }
+            return true
+        }
+        guard writes || entry.flags.contains(.readonly) else { return true }
+        let isInside = holdsKeys(entry, index, arguments)
+        if writes {
+            if !isInside || readsOutside { return false }
+            hasWritten = true
+        } else if !isInside {
+            if hasWritten { return false }
+            readsOutside = true
+        }
+        return true
+    }
+
+    /// Whether the command's keys are known and their stripes held.
+    private func holdsKeys(_ entry: CommandEntry, _ index: Int, _ arguments: ArgumentList) -> Bool {
+        if entry.flags.contains(.allKeys) { return false }
+        if entry.keysMove || entry.firstKey <= 0 {
+            guard let keys = CommandKeyFinder.keys(server.table.specs[index].keys, arguments), !keys.isEmpty else {
+                return false
+            }
+            return keys.allSatisfy { held.contains(Stripes.index(of: arguments[$0.position])) }
+        }
+        let last = entry.lastKey < 0 ? arguments.count + Int(entry.lastKey) : Int(entry.lastKey)
+        var at = Int(entry.firstKey)
+        let step = max(1, Int(entry.keyStep))
+        while at <= last && at < arguments.count {
+            if !held.contains(Stripes.index(of: arguments[at])) { return false }
+            at += step
+        }
+        return true
+    }
+
+    private func refuse(_ text: StaticString, _ index: Int) -> ScriptAnswer {
+        if index >= 0 { executor.counters.addRejected(index) }
+        executor.counters.addError(.err)
+        return .refused(ByteView(text))
+    }
+
+    func permits(_ arguments: ArgumentList) -> Bool? { executor.find(arguments) < 0 ? nil : true }
+
+    // MARK: What is said when the script has ended
+
+    func log(level: Int, _ text: ByteView) { logLines.append((level, text.array)) }
+
+    @inline(never)
+    private func noteForMonitors(_ connection: Connection, _ index: Int, _ arguments: ArgumentList) {
+        if !executor.entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) { return }
+        monitorLines.append(
+            MonitorFeed.line(database: connection.database, "lua", arguments, microseconds: valk_wall_us()))
+    }
+
+    // MARK: Ticks
+
+    func tick() -> TickAdvice {
+        let now = valk_monotonic_ns()
+        if firstTick == 0 {
+            firstTick = now
+            if !executor.mayBlock {
+                firstTickCPU = Self.processorNanoseconds()
+            } else {
+                let running = RunningScript(
+                    isFunction: isFunction, name: name, arguments: executor.context.args, since: now)
+                running.hasWritten.store(hasWritten, ordering: .relaxed)
+                self.running = running
+                server.runningScripts.add(running)
+            }
+            return .goOn
+        }
+        if !executor.mayBlock {
+            guard now &- firstTick > Self.loopNanoseconds else { return .goOn }
+            guard Self.processorNanoseconds() &- firstTickCPU > Self.loopNanoseconds else { return .goOn }
+            executor.hot.pointee.ranLong = true
+            return .undo
+        }
+        guard let running else { return .goOn }
+        if running.killed.load(ordering: .relaxed) { return .kill }
+        let limit = server.settings.busyReplyMilliseconds.load(ordering: .relaxed)
+        if limit > 0 && now &- firstTick > UInt64(limit) &* 1_000_000 { server.runningScripts.noteBusy(running) }
+        return .goOn
+    }
+
+    /// What this thread has used of processors.
+    private static func processorNanoseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+    }
+}
