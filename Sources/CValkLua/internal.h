@@ -62,11 +62,16 @@ void valk_lua_pop_reply(ValkLua *h, lua_State *L, int32_t client_resp, bool *fai
 
 // redis_api.c
 void valk_lua_open_redis(lua_State *L, bool functions, const char *version);
+/// Pushes the `redis` that libraries have while they are loaded.
+void valk_lua_push_loading_redis(lua_State *L, const char *version);
 int valk_lua_push_error(lua_State *L, const char *text, size_t length);
 
 // sandbox.c
-void valk_lua_seal(lua_State *L, bool functions, bool deprecated);
+/// `version`: of the `redis` that libraries have while they are loaded; NULL for scripts.
+void valk_lua_seal(lua_State *L, bool deprecated, const char *version);
 int valk_lua_open_random(lua_State *L);
+/// Makes libraries see only what they may while they are loaded, or everything again.
+void valk_lua_narrow(lua_State *L, bool narrow);
 /// Begins the numbers of math.random anew.
 void valk_lua_seed(ValkLua *h, int32_t seed);
 /// Replaces the value on top by a table that reads as it does and that cannot be changed.

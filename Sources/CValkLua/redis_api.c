@@ -207,6 +207,19 @@ static void set_number(lua_State *L, const char *name, lua_Number value) {
     lua_setfield(L, -2, name);
 }
 
+/// Levels of the log and the version, into the table on top.
+static void set_facts(lua_State *L, const char *version) {
+    set_number(L, "LOG_DEBUG", 0);
+    set_number(L, "LOG_VERBOSE", 1);
+    set_number(L, "LOG_NOTICE", 2);
+    set_number(L, "LOG_WARNING", 3);
+    lua_pushstring(L, version);
+    lua_setfield(L, -2, "REDIS_VERSION");
+    int major = 0, minor = 0, patch = 0;
+    sscanf(version, "%d.%d.%d", &major, &minor, &patch);
+    set_number(L, "REDIS_VERSION_NUM", major << 16 | minor << 8 | patch);
+}
+
 void valk_lua_open_redis(lua_State *L, bool functions, const char *version) {
     static const luaL_Reg common[] = {
         {"call", redis_call},
@@ -235,23 +248,20 @@ void valk_lua_open_redis(lua_State *L, bool functions, const char *version) {
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);
     }
-    if (functions) {
-        lua_pushcfunction(L, valk_lua_register_function);
-        lua_setfield(L, -2, "register_function");
-    }
-    set_number(L, "LOG_DEBUG", 0);
-    set_number(L, "LOG_VERBOSE", 1);
-    set_number(L, "LOG_NOTICE", 2);
-    set_number(L, "LOG_WARNING", 3);
+    set_facts(L, version);
     set_number(L, "REPL_NONE", 0);
     set_number(L, "REPL_AOF", 1);
     set_number(L, "REPL_SLAVE", 2);
     set_number(L, "REPL_REPLICA", 2);
     set_number(L, "REPL_ALL", 3);
-    lua_pushstring(L, version);
-    lua_setfield(L, -2, "REDIS_VERSION");
-    int major = 0, minor = 0, patch = 0;
-    sscanf(version, "%d.%d.%d", &major, &minor, &patch);
-    set_number(L, "REDIS_VERSION_NUM", major << 16 | minor << 8 | patch);
     lua_setfield(L, LUA_GLOBALSINDEX, "redis");
+}
+
+void valk_lua_push_loading_redis(lua_State *L, const char *version) {
+    lua_newtable(L);
+    lua_pushcfunction(L, valk_lua_register_function);
+    lua_setfield(L, -2, "register_function");
+    lua_pushcfunction(L, redis_log);
+    lua_setfield(L, -2, "log");
+    set_facts(L, version);
 }

@@ -17,6 +17,8 @@ static const char read_only[] = "Attempt to modify a readonly table";
 static char stand_in_mark;
 /// Registry key of what getmetatable says of the globals and of strings.
 static char globals_meta_key, strings_meta_key;
+/// Registry key of what the globals are seen through.
+static char views_key;
 
 // MARK: Stand-ins
 
@@ -292,7 +294,6 @@ static int refuse_missing_global(lua_State *L) {
     return luaL_error(L, "Script attempted to access nonexistent global variable '%s'", name ? name : "?");
 }
 
-/// os.clock for those who measure; nothing else of `os`.
 static void replace_function(lua_State *L, const char *name, lua_CFunction function) {
     lua_pushcfunction(L, function);
     lua_setfield(L, LUA_GLOBALSINDEX, name);
@@ -333,7 +334,43 @@ static void set_shown_metatable(lua_State *L, void *key) {
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
-void valk_lua_seal(lua_State *L, bool functions, bool deprecated) {
+/// Gives the table on top a metatable that refuses what is missing.
+static void refuse_missing(lua_State *L) {
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, refuse_missing_global);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+}
+
+/// Keeps what is needed to narrow the globals: their stand-in's metatable, which is on top, what it reads from, and
+/// what it is to read from while a library is loaded.
+static void keep_views(lua_State *L, const char *version) {
+    lua_pushlightuserdata(L, &views_key);
+    lua_createtable(L, 3, 0);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
+    lua_getfield(L, -3, "__index");
+    lua_rawseti(L, -2, 2);
+    lua_newtable(L);
+    valk_lua_push_loading_redis(L, version);
+    refuse_missing(L);
+    valk_lua_protect(L);
+    lua_setfield(L, -2, "redis");
+    refuse_missing(L);
+    lua_rawseti(L, -2, 3);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void valk_lua_narrow(lua_State *L, bool narrow) {
+    lua_pushlightuserdata(L, &views_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, narrow ? 3 : 2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 2);
+}
+
+void valk_lua_seal(lua_State *L, bool deprecated, const char *version) {
     static const char *const away[] = {"dofile", "loadfile", "print", "require", "module", "package", "debug", "io",
                                        "os", NULL};
     static const char *const old[] = {"newproxy", "getfenv", "setfenv", NULL};
@@ -387,13 +424,14 @@ void valk_lua_seal(lua_State *L, bool functions, bool deprecated) {
     lua_pushcfunction(L, refuse_missing_global);
     set_shown_metatable(L, &globals_meta_key);
     lua_pushvalue(L, LUA_GLOBALSINDEX);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, refuse_missing_global);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, -2);
+    refuse_missing(L);
     valk_lua_protect(L);
     lua_pushvalue(L, -1);
     lua_setfield(L, LUA_GLOBALSINDEX, "_G");
+    if (version) {
+        lua_getmetatable(L, -1);
+        keep_views(L, version);
+        lua_pop(L, 1);
+    }
     lua_replace(L, LUA_GLOBALSINDEX);
-    (void)functions;
 }

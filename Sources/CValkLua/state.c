@@ -52,6 +52,13 @@ void valk_lua_go_on_unwinding(lua_State *L) {
     if (h->killed) lua_error(L);
 }
 
+/// Ends the script with an error that it cannot catch.
+static void end_with(lua_State *L, const char *text) {
+    valk_lua_host(L)->killed = true;
+    valk_lua_push_error(L, text, strlen(text));
+    lua_error(L);
+}
+
 static void tick(lua_State *L, lua_Debug *record) {
     (void)record;
     ValkLua *h = valk_lua_host(L);
@@ -59,13 +66,8 @@ static void tick(lua_State *L, lua_Debug *record) {
     if (h->unwinding) valk_lua_unwind(L);
     switch (h->callbacks.tick(h->callbacks.context)) {
     case VALK_LUA_UNDO: valk_lua_unwind(L); break;
-    case VALK_LUA_KILL: {
-        static const char text[] = "Script killed by user with SCRIPT KILL...";
-        h->killed = true;
-        valk_lua_push_error(L, text, sizeof text - 1);
-        lua_error(L);
-        break;
-    }
+    case VALK_LUA_KILL: end_with(L, "Script killed by user with SCRIPT KILL..."); break;
+    case VALK_LUA_TIME_OUT: end_with(L, "FUNCTION LOAD timeout"); break;
     default: break;
     }
 }
@@ -272,22 +274,33 @@ void valk_lua_forget(ValkLua *h, int32_t reference) { luaL_unref(h->state, LUA_R
 static int load_library(lua_State *L) {
     Compilation *c = lua_touserdata(L, 1);
     const char *text = c->source.base;
-    if (c->source.count > 0 && text[0] == LUA_SIGNATURE[0]) luaL_error(L, "attempt to load a binary chunk");
+    valk_lua_narrow(L, true);
+    lua_pushcfunction(L, handle_error);
+    if (c->source.count > 0 && text[0] == LUA_SIGNATURE[0]) {
+        lua_pushliteral(L, "Error compiling function: attempt to load a binary chunk");
+        return lua_error(L);
+    }
     if (luaL_loadbuffer(L, text, (size_t)c->source.count, "@user_function") != 0) {
         lua_pushfstring(L, "Error compiling function: %s", lua_tostring(L, -1));
-        lua_error(L);
+        return lua_error(L);
     }
-    lua_call(L, 0, 0);
+    if (lua_pcall(L, 0, 0, 2) == 0) return 0;
+    if (valk_lua_host(L)->unwinding) return lua_error(L);
+    if (lua_istable(L, -1)) {
+        lua_pushliteral(L, "err");
+        lua_rawget(L, -2);
+    }
+    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "unknown error";
+    lua_pushfstring(L, "Error registering functions: %s", message);
+    return lua_error(L);
+}
+
+static int widen(lua_State *L) {
+    valk_lua_narrow(L, false);
     return 0;
 }
 
-/// Notes the place of an error as Redis does for libraries.
-static int handle_load_error(lua_State *L) {
-    handle_error(L);
-    return 1;
-}
-
-bool valk_lua_load(ValkLua *h, ValkLuaBytes source, ValkLuaBytes *complaint) {
+int32_t valk_lua_load(ValkLua *h, ValkLuaBytes source, ValkLuaBytes *complaint) {
     lua_State *L = h->state;
     Compilation c = {.source = source, .reference = -1};
     h->unwinding = false;
@@ -295,11 +308,17 @@ bool valk_lua_load(ValkLua *h, ValkLuaBytes source, ValkLuaBytes *complaint) {
     h->loading = true;
     int status = lua_cpcall(L, load_library, &c);
     h->loading = false;
-    if (status != 0) *complaint = keep_complaint(h, L);
-    lua_settop(L, SLOT_LAST);
+    int32_t result = h->unwinding ? VALK_LUA_UNDONE : status != 0 ? VALK_LUA_BROKEN : VALK_LUA_LOADED;
     h->unwinding = false;
-    (void)handle_load_error;
-    return status == 0;
+    h->killed = false;
+    if (result == VALK_LUA_BROKEN) *complaint = keep_complaint(h, L);
+    lua_settop(L, SLOT_LAST);
+    if (lua_cpcall(L, widen, NULL) != 0) {
+        if (result != VALK_LUA_BROKEN) *complaint = keep_complaint(h, L);
+        lua_settop(L, SLOT_LAST);
+        return VALK_LUA_BROKEN;
+    }
+    return result;
 }
 
 // MARK: Making
@@ -338,7 +357,7 @@ static int make(lua_State *L) {
     lua_pushlightuserdata(L, h);
     lua_pushvalue(L, LUA_GLOBALSINDEX);
     lua_rawset(L, LUA_REGISTRYINDEX);
-    valk_lua_seal(L, h->functions, m->deprecated);
+    valk_lua_seal(L, m->deprecated, h->functions ? m->version : NULL);
     lua_sethook(L, tick, LUA_MASKCOUNT, INSTRUCTIONS_PER_TICK);
     return 0;
 }

@@ -50,6 +50,11 @@ package struct CommandState {
     @usableFromInline package var eventKinds: KeyEventKinds = []
 }
 
+/// Something that a command changes and that is not stored.
+package protocol CommitAction: AnyObject {
+    func committed()
+}
+
 @usableFromInline
 package final class CommandContext {
     @usableFromInline let state: UnsafeMutablePointer<CommandState>
@@ -58,7 +63,7 @@ package final class CommandContext {
     var scan = ScanBuffers()
     var generator: SeededRandom
     /// Made by the first DUMP.
-    private(set) lazy var compressor = LZFCompressor()
+    package private(set) lazy var compressor = LZFCompressor()
     /// Who drives this context and keeps it; set once.
     package unowned(unsafe) var driver: AnyObject?
     /// Each with how many events of keys came before it.
@@ -107,7 +112,10 @@ package final class CommandContext {
 
     /// The transaction threw: nothing of it has happened.
     package func abandon() {
-        if hasPublications { publications.removeAll() }
+        if hasPublications {
+            publications.removeAll()
+            commitAction = nil
+        }
         keys.abandon()
     }
 
@@ -165,6 +173,22 @@ package final class CommandContext {
         all.append(contentsOf: publications[sent...].map(\.publication))
         publications.removeAll()
         return all
+    }
+
+    // MARK: Changes outside of the keys
+
+    /// Is done once the transaction is committed, while its stripes are held; nil while there is none.
+    package private(set) var commitAction: (any CommitAction)?
+
+    package func whenCommitted(_ action: any CommitAction) {
+        commitAction = action
+        keys.state.pointee.hasOutgoing = true
+    }
+
+    /// For the dispatcher, after the commit.
+    package func takeCommitAction() -> (any CommitAction)? {
+        defer { commitAction = nil }
+        return commitAction
     }
 
     // MARK: The running command

@@ -17,7 +17,11 @@ package enum ScriptAnswer {
     case undo
 }
 
-package enum TickAdvice { case goOn, undo, kill }
+package enum TickAdvice {
+    case goOn, undo, kill
+    /// A library takes too long to load.
+    case timeOut
+}
 
 /// Who runs the commands of scripts. Nothing here may wait longer than a command may.
 package protocol ScriptCaller: AnyObject {
@@ -52,7 +56,7 @@ package struct ScriptFlags: OptionSet, Sendable, Hashable {
     /// The script did not say anything about itself ("#!lua"): it is taken for what scripts were before they could.
     package static let compatibility = ScriptFlags(rawValue: 1 << 16)
 
-    package static let names: [(ScriptFlags, String)] = [
+    package static let names: [(ScriptFlags, StaticString)] = [
         (.noWrites, "no-writes"), (.allowOOM, "allow-oom"), (.allowStale, "allow-stale"), (.noCluster, "no-cluster"),
         (.allowCrossSlot, "allow-cross-slot-keys"),
     ]
@@ -96,11 +100,14 @@ package final class LuaHost {
 
     func forget(_ reference: Int32) { valk_lua_forget(lua, reference) }
 
-    /// Runs the text of a library; what it registers goes to `enlisting`. Returns the complaint, nil when it ran.
-    func load(_ source: ByteView) -> Complaint? {
+    /// Runs the text of a library; what it registers goes to `enlisting`.
+    func load(_ source: ByteView) -> RunResult {
         var complaint = ValkLuaBytes(base: emptyBytes, count: 0)
-        if valk_lua_load(lua, ValkLuaBytes(source), &complaint) { return nil }
-        return Complaint(bytes: ByteView(complaint).array)
+        switch valk_lua_load(lua, ValkLuaBytes(source), &complaint) {
+        case Int32(VALK_LUA_LOADED): return .success
+        case Int32(VALK_LUA_UNDONE): return .failure(nil)
+        default: return .failure(Complaint(bytes: ByteView(complaint).array))
+        }
     }
 
     /// Runs a function. `name` (with a NUL at its end) stands in its errors; `version` is the client's protocol.
@@ -178,6 +185,7 @@ private func hostTick(_ context: UnsafeMutableRawPointer?) -> Int32 {
         case .goOn: Int32(VALK_LUA_GO_ON)
         case .undo: Int32(VALK_LUA_UNDO)
         case .kill: Int32(VALK_LUA_KILL)
+        case .timeOut: Int32(VALK_LUA_TIME_OUT)
         }
     }
 }

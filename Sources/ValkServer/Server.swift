@@ -51,6 +51,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let stripes = KeyStripes()
     let watches = WatchRegistry()
     package let scripts = ScriptRegistry()
+    package let libraries = LibraryRegistry()
     let runningScripts: RunningScripts
     /// Lines of redis.log: the level from 0 (debug) to 3 (warning), the text. Set before `start`.
     package var scriptLog: (@Sendable (Int, [UInt8]) -> Void)?
@@ -241,9 +242,12 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
 
     // MARK: Statistics
 
-    /// Bytes that all Lua interpreters hold.
-    package var scriptMemoryBytes: Int {
-        (loops.map(\.executor) + workers.executors).reduce(0) { $0 + $1.scriptMemory.load(ordering: .relaxed) }
+    /// Bytes that all Lua interpreters for scripts hold, and those for functions.
+    package var luaMemoryBytes: (scripts: Int, functions: Int) {
+        (loops.map(\.executor) + workers.executors).reduce(into: (0, 0)) { sums, executor in
+            sums.0 += executor.scriptMemory.load(ordering: .relaxed)
+            sums.1 += executor.functionMemory.load(ordering: .relaxed)
+        }
     }
 
     /// Sums over all threads since the last reset.

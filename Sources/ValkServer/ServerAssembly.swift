@@ -28,6 +28,7 @@ package struct ServerAssembly {
         let server = Server(
             options: options ?? wiring.serverOptions(), settings: settings, store: store, keyspace: keyspace,
             commands: commands, hosted: hosted, logger: log.logger("valk"))
+        LibraryLoader.load(try Libraries.all(store), server, log)
         wiring.wireListening(server)
         server.slowCommandSink = { connection, _, arguments, nanoseconds in
             slowLog.record(

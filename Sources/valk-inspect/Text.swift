@@ -112,6 +112,7 @@ struct KeyText {
                 return "bookmark of namespace \(number(rest.prefix(4))), label \(number(rest.dropFirst(4)))"
             case KeySpace.databases where rest.count == 4: return "database \(number(rest[...]))"
             case KeySpace.nextNamespace where rest.isEmpty: return "next namespace"
+            case KeySpace.libraries: return "library \(Text.bytes(rest))"
             default: return Text.bytes(key)
             }
         }

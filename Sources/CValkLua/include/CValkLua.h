@@ -32,7 +32,7 @@ enum {
 };
 
 /// What a running script is told at every tick.
-enum { VALK_LUA_GO_ON = 0, VALK_LUA_UNDO = 1, VALK_LUA_KILL = 2 };
+enum { VALK_LUA_GO_ON = 0, VALK_LUA_UNDO = 1, VALK_LUA_KILL = 2, VALK_LUA_TIME_OUT = 3 };
 
 typedef struct {
     /// Given to each callback first.
@@ -91,8 +91,12 @@ void valk_lua_forget(ValkLua *lua, int32_t reference);
 ValkLuaOutcome valk_lua_run(ValkLua *lua, int32_t reference, const char *name, const ValkLuaBytes *keys,
                             long key_count, const ValkLuaBytes *arguments, long argument_count, int32_t resp);
 
-/// Runs the text of a library, so that its functions enlist. Returns false and why in `complaint`.
-bool valk_lua_load(ValkLua *lua, ValkLuaBytes source, ValkLuaBytes *complaint);
+/// What became of a library.
+enum { VALK_LUA_LOADED = 0, VALK_LUA_BROKEN = 1, VALK_LUA_UNDONE = 2 };
+
+/// Runs the text of a library, so that its functions enlist; those that did stay enlisted whatever comes of it. When it
+/// is broken `complaint` says why.
+int32_t valk_lua_load(ValkLua *lua, ValkLuaBytes source, ValkLuaBytes *complaint);
 
 /// The 40 lower-case hexadecimal digits of the SHA-1 of `bytes`.
 void valk_lua_sha1(ValkLuaBytes bytes, char digits[40]);

@@ -10,6 +10,7 @@
 //     space 4  [namespace u32 BE][label u64 BE] -> [floor u64 BE][user key], a SCAN bookmark
 //     space 5  [database u32 BE]               -> [namespace u32 BE], where a database lives now
 //     space 6  (nothing)                       -> [namespace u32 BE], the first namespace never given out
+//     space 7  [name]                          -> the text of a library of functions (FUNCTION LOAD)
 //
 // Big-endian numbers order as bytes, so a namespace is one range of keys, its user keys stand together in user order,
 // and the expiry index in order of time. Stored; never renumber.
@@ -25,6 +26,7 @@ package enum KeySpace {
     package static var bookmarks: UInt8 { 4 }
     package static var databases: UInt8 { 5 }
     package static var nextNamespace: UInt8 { 6 }
+    package static var libraries: UInt8 { 7 }
 }
 
 @usableFromInline
@@ -118,6 +120,13 @@ package struct KeyScratch {
         prefix(0, KeySpace.bookmarks)
         base.storeBytes(of: namespace.bigEndian, toByteOffset: 5, as: UInt32.self)
         return ByteView(base: base, count: 9)
+    }
+
+    /// Space 7. `name` is at most `userKeyBytesMax` bytes.
+    package func library(_ name: ByteView) -> ByteView {
+        prefix(0, KeySpace.libraries)
+        (base + 5).copyMemory(from: name.base, byteCount: name.count)
+        return ByteView(base: base, count: name.count + 5)
     }
 
     package func database(_ number: Int) -> ByteView {

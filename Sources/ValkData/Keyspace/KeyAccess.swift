@@ -59,7 +59,7 @@ package final class KeyAccess {
     package let reader: StoreReader
     package let batch: WriteBatch
     package let state: UnsafeMutablePointer<AccessState>
-    private let scratch = KeyScratch()
+    let scratch = KeyScratch()
     /// `[namespace u32][length u32][user key]` of expired keys that were seen.
     var noted = ByteBuffer()
     /// The same while they are being removed.

@@ -46,6 +46,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let execIndex: Int
     /// Bytes that this thread's interpreters hold; read by others.
     let scriptMemory = Atomic<Int>(0)
+    let functionMemory = Atomic<Int>(0)
     private(set) lazy var scripts = ScriptRunner(self)
     private let store: Unmanaged<Store>
     private let batch: Unmanaged<WriteBatch>
@@ -311,6 +312,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     /// the mailboxes, because on the short way it would overtake what others have sent.
     @inline(never)
     func deliver(on loop: EventLoop?) {
+        context.takeCommitAction()?.committed()
         let here = context.eventKinds.isEmpty ? loop : nil
         server.pubSub.deliver(context.takePublications(), server.loops, on: here)
     }

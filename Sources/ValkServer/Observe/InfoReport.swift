@@ -148,14 +148,19 @@ struct InfoReport {
         out.field("allocator_active", resident)
         out.field("allocator_resident", resident)
         out.size("total_system_memory", ProcessFacts.totalMemoryBytes())
-        let lua = server.scriptMemoryBytes
+        let lua = server.luaMemoryBytes
         let scripts = server.scripts.size
-        out.field("used_memory_vm_eval", lua)
-        out.size("used_memory_lua", lua)
+        let libraries = server.libraries.current
+        out.field("used_memory_vm_eval", lua.scripts)
+        out.size("used_memory_lua", lua.scripts)
         out.field("used_memory_scripts_eval", scripts.bytes)
         out.field("number_of_cached_scripts", scripts.count)
-        out.field("number_of_functions", 0)
-        out.field("number_of_libraries", 0)
+        out.field("number_of_functions", libraries.functionCount)
+        out.field("number_of_libraries", libraries.libraries.count)
+        out.field("used_memory_vm_functions", lua.functions)
+        out.size("used_memory_vm_total", lua.scripts + lua.functions)
+        out.field("used_memory_functions", libraries.bytes)
+        out.size("used_memory_scripts", scripts.bytes + libraries.bytes)
         out.size("maxmemory", config.integer("maxmemory"))
         out.field("maxmemory_policy", config.text("maxmemory-policy"))
         out.field("mem_fragmentation_ratio", ProcessFacts.twoDecimals(Double(resident) / Double(max(1, heap))))

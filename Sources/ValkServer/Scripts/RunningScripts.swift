@@ -78,6 +78,6 @@ final class RunningScripts: Sendable {
         }
     }
 
-    /// The function that has been running longest.
-    var function: RunningScript? { lock.withLock { running.first { $0.isFunction } } }
+    /// What has been running longest.
+    var oldest: RunningScript? { lock.withLock { running.first } }
 }

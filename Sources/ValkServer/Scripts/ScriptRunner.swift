@@ -24,11 +24,15 @@ import ValkScripting
 final class ScriptRunner: ScriptCaller {
     /// A script that has used so much of a loop's processor moves to a worker.
     private static let loopNanoseconds: UInt64 = 1_000_000
+    /// A library that takes longer to load is broken, as in Redis.
+    private static let loadNanoseconds: UInt64 = 500_000_000
 
     private unowned(unsafe) let executor: Executor
     private unowned(unsafe) let server: Server
     private(set) lazy var cache = ScriptCache(
         server.scripts, caller: self, deprecated: server.options.luaDeprecatedAPI, version: ServerVersion.redis)
+    private(set) lazy var functions = FunctionCache(
+        server.libraries, caller: self, deprecated: server.options.luaDeprecatedAPI, version: ServerVersion.redis)
     /// Replies of the commands that scripts call.
     private let scratch: UnsafeMutablePointer<ByteBuffer>
     private var refusal = ByteBuffer()
@@ -50,6 +54,8 @@ final class ScriptRunner: ScriptCaller {
     private var firstTick: UInt64 = 0
     private var firstTickCPU: UInt64 = 0
     private var running: RunningScript?
+    /// A library is being loaded.
+    private var isLoading = false
 
     init(_ executor: Executor) {
         self.executor = executor
@@ -111,6 +117,7 @@ final class ScriptRunner: ScriptCaller {
         guard permits(script.flags, readOnly: readOnly) else { return }
         isReadOnly = readOnly || script.flags.contains(.noWrites)
         isFunction = false
+        name = []
         if script.usesOtherKeys && !holdsAll && !isReadOnly { return try takeEverything() }
         let keys = args.dropFirst(3)
         let outcome = run(connection, context) {
@@ -120,6 +127,49 @@ final class ScriptRunner: ScriptCaller {
         }
         if outcome.undone && executor.hot.pointee.wantsAllStripes { script.usesOtherKeys = true }
         try answer(context, outcome)
+    }
+
+    /// FCALL and FCALL_RO.
+    func fcall(_ connection: Connection, readOnly: Bool) throws(Interruption) {
+        let context = executor.context
+        let args = context.args
+        let draft = (context.commitAction as? LibraryChange)?.set
+        guard let function = functions.function(args[1], draft: draft) else {
+            return context.fail("ERR Function not found")
+        }
+        guard let keyCount = keyCount(context, "ERR Bad number of keys provided") else { return }
+        guard permits(function.flags, readOnly: readOnly) else { return }
+        isReadOnly = readOnly || function.flags.contains(.noWrites)
+        isFunction = true
+        name = function.name
+        if function.usesOtherKeys && !holdsAll && !isReadOnly { return try takeEverything() }
+        let keys = args.dropFirst(3)
+        let outcome = run(connection, context) {
+            functions.run(
+                function, keys: ArgumentList(views: keys.views, count: keyCount), arguments: keys.dropFirst(keyCount),
+                version: connection.protocolVersion)
+        }
+        if outcome.undone && executor.hot.pointee.wantsAllStripes { function.usesOtherKeys = true }
+        try answer(context, outcome)
+    }
+
+    /// Loads a library to learn of its functions. Nil after an error reply.
+    func load(_ text: [UInt8]) throws(Interruption) -> Library? {
+        firstTick = 0
+        isLoading = true
+        logLines.removeAll()
+        let loading = functions.load(text)
+        noteMemory()
+        isLoading = false
+        switch loading {
+        case .loaded(let library):
+            for line in logLines { server.scriptLog?(line.level, line.text) }
+            return library
+        case .broken(let complaint):
+            executor.context.fail(bytes: Array("ERR ".utf8) + complaint.bytes)
+            return nil
+        case .undone: throw .wouldBlock
+        }
     }
 
     /// The number of keys that a command names, nil after an error reply.
@@ -172,11 +222,19 @@ final class ScriptRunner: ScriptCaller {
             self.running = nil
         }
         self.connection = nil
-        executor.scriptMemory.store(cache.memoryBytes, ordering: .relaxed)
+        noteMemory()
         s.pointee.database = database
         if !wasExecuting { s.pointee.flags.remove(.executing) }
         context.prepare(args: args, reply: reply, database: Int(database))
         return outcome
+    }
+
+    private func noteMemory() {
+        if isFunction || isLoading {
+            executor.functionMemory.store(functions.memoryBytes, ordering: .relaxed)
+        } else {
+            executor.scriptMemory.store(cache.memoryBytes, ordering: .relaxed)
+        }
     }
 
     /// Passes the script's reply on.
@@ -317,7 +375,7 @@ final class ScriptRunner: ScriptCaller {
             firstTick = now
             if !executor.mayBlock {
                 firstTickCPU = Self.processorNanoseconds()
-            } else {
+            } else if !isLoading {
                 let running = RunningScript(
                     isFunction: isFunction, name: name, arguments: executor.context.args, since: now)
                 running.hasWritten.store(hasWritten, ordering: .relaxed)
@@ -332,6 +390,7 @@ final class ScriptRunner: ScriptCaller {
             executor.hot.pointee.ranLong = true
             return .undo
         }
+        if isLoading && now &- firstTick > Self.loadNanoseconds { return .timeOut }
         guard let running else { return .goOn }
         if running.killed.load(ordering: .relaxed) { return .kill }
         let limit = server.settings.busyReplyMilliseconds.load(ordering: .relaxed)

@@ -11,11 +11,11 @@ import ValkTestSupport
 
 final class FullServer {
     let config = ConfigStore()
-    private let assembly: ServerAssembly
+    private var assembly: ServerAssembly
     var server: Server { assembly.server }
     let stops = StopCounter()
     private let folder = TemporaryFolder()
-    private let store: Store
+    private var store: Store
 
     final class StopCounter: @unchecked Sendable {
         private let lock = Lock()
@@ -27,15 +27,28 @@ final class FullServer {
     init(_ lines: String...) throws {
         let common = ["bind 127.0.0.1", "memory 64mb", "table-memory 8mb", "segment-size 8mb", "io-threads 1"]
         try config.load(lines: (common + lines).map { Array($0.utf8) }, origin: "a test")
+        (store, assembly) = try Self.open(config, folder.path, stops)
+    }
+
+    private static func open(
+        _ config: ConfigStore, _ path: String, _ stops: StopCounter
+    ) throws -> (Store, ServerAssembly) {
         let wiring = SettingsWiring(config)
-        store = try Store.open(wiring.storeOptions(path: folder.path), disk: PosixDisk())
-        let stops = stops
+        let store = try Store.open(wiring.storeOptions(path: path), disk: PosixDisk())
         var options = wiring.serverOptions()
         options.port = 0
-        assembly = try ServerAssembly(
+        let assembly = try ServerAssembly(
             config, ServerLog(path: "/dev/null", level: .warning), store, options: options,
             stopRequest: { stops.add() })
         try assembly.server.start()
+        return (store, assembly)
+    }
+
+    /// Ends the server and begins another one with the same data; clients have to come again.
+    func restart() throws {
+        assembly.stop(drainSeconds: 1)
+        try store.close()
+        (store, assembly) = try Self.open(config, folder.path, stops)
     }
 
     deinit {
