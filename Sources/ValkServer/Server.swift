@@ -46,6 +46,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package let registry = ClientRegistry()
     package let monitors: MonitorFeed
     package let pubSub: PubSubRegistry
+    private var trackingRegistry: TrackingRegistry?
     let hosted: [HostedCommands.Entry]
     let gate: ServerGate
     let stripes = KeyStripes()
@@ -57,6 +58,11 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package var scriptLog: (@Sendable (Int, [UInt8]) -> Void)?
     /// By command index: MULTI does not queue it.
     let runsInsideMulti: [Bool]
+    /// What CLIENT CACHING needs to know: it is for the next command that is not CLIENT itself, or for a transaction.
+    let isClientCommand: [Bool]
+    let cachingIndex: Int
+    let multiIndex: Int
+    let discardIndex: Int
     /// By command index: may be sent by a client that listens, in RESP2.
     let runsWhileSubscribed: [Bool]
     /// By command index: no write, and yet nothing for scripts that only read.
@@ -101,18 +107,33 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         hasEffects = (0..<table.count).map { ["publish", "spublish", "pfcount"].contains(table.fullNames[$0]) }
         answersWithPushes = (0..<table.count).map { table.fullNames[$0].hasSuffix("subscribe") }
         runsWhileSubscribed = (0..<table.count).map { Self.listenersCommands.contains(table.fullNames[$0]) }
+        isClientCommand = (0..<table.count).map { table.fullNames[$0].hasPrefix("client") }
+        cachingIndex = Self.index(of: "client|caching", table)
+        multiIndex = Self.index(of: "multi", table)
+        discardIndex = Self.index(of: "discard", table)
         pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
         gate = ServerGate()
         monitors = MonitorFeed(gate: gate)
         runningScripts = RunningScripts(gate: gate)
+        trackingRegistry = TrackingRegistry(server: self)
         workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
         expiryCycle = ExpiryCycle(server: self)
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
     }
 
+    /// -1 where the table has no such command.
+    private static func index(of name: String, _ table: CommandTable) -> Int {
+        Array(name.utf8).withView { table.lookup(fullName: $0) }
+    }
+
     private static let listenersCommands: Set<String> = [
         "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset",
     ]
+
+    var tracking: TrackingRegistry {
+        guard let trackingRegistry else { preconditionFailure("server has no tracking") }
+        return trackingRegistry
+    }
 
     package var workers: WorkerPool {
         guard let workerPool else { preconditionFailure("server has no workers") }

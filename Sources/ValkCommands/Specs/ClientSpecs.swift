@@ -218,7 +218,7 @@ extension CommandSpecs {
 
     private static var clientTracking: CommandSpec {
         CommandSpec(
-            "tracking", arity: -3, flags: [.noscript, .loading, .stale],
+            "tracking", arity: -3, flags: [.noscript, .loading, .stale, .allKeys, .seesWholeWrites],
             categories: [.slow, .connection], since: "6.0.0", group: "connection",
             summary: "Turns tracking of read keys on or off.", complexity: "O(1)",
             arguments: [

@@ -38,6 +38,8 @@ package struct AccessState {
     package var hasNoted = false
     /// Kinds of events that somebody asked for (KeyEvents).
     package var eventKinds: KeyEventKinds = []
+    /// The transaction empties or exchanges databases.
+    package var hasEmptied = false
     /// The transaction has something to send when it is committed.
     package var hasOutgoing = false
 }
@@ -139,6 +141,7 @@ package final class KeyAccess {
         }
         state.pointee.hasAllocated = false
         state.pointee.hasMoved = false
+        state.pointee.hasEmptied = false
         state.pointee.hasWritten = false
     }
 
@@ -313,6 +316,9 @@ package final class KeyAccess {
     package func flush(_ databases: Range<Int>) -> Int {
         // Only writes from before may lie in a database that the store calls empty.
         let hasWritten = !batch.isEmpty
+        // Also where nothing was: so it is told.
+        state.pointee.hasWritten = true
+        state.pointee.hasEmptied = true
         var keys = 0
         for database in databases { keys += flush(database, hasWritten) }
         return keys
@@ -339,6 +345,7 @@ package final class KeyAccess {
     }
 
     package func swap(_ a: Int, _ b: Int) {
+        state.pointee.hasEmptied = true
         let first = namespace(a)
         let second = namespace(b)
         move(a, to: second)
@@ -354,6 +361,14 @@ package final class KeyAccess {
         state.pointee.hasMoved = true
         if state.pointee.database == database { state.pointee.namespace = namespace }
     }
+
+    /// Every key, as users see it, that this transaction has written; one may come twice.
+    package func forEachWrittenKey(_ body: (ByteView) -> Void) {
+        batch.forEachKey { key in if KeyEncoding.isUserKey(key) { body(KeyEncoding.userKey(key)) } }
+    }
+
+    /// Whether this transaction has emptied or exchanged databases, however empty they were.
+    package var hasEmptied: Bool { state.pointee.hasEmptied }
 
     /// Whether this transaction empties or swaps databases.
     package var hasMoved: Bool { state.pointee.hasMoved }

@@ -186,9 +186,9 @@ extension KeyAccess {
     package var hasNoted: Bool { state.pointee.hasNoted }
 
     /// Removes the expired keys that commands met, where the stripe is free. Call between transactions, holding no
-    /// stripe. Returns how many were removed.
+    /// stripe. `onRemoved` is told of each that has gone, before its stripe is let go. Returns how many were removed.
     package func removeNoted(
-        now: UInt64, tryLock: (Int) -> Bool, unlock: (Int) -> Void
+        now: UInt64, tryLock: (Int) -> Bool, unlock: (Int) -> Void, onRemoved: (ByteView) -> Void = { _ in }
     ) throws(Interruption) -> Int {
         var removed = 0
         // Looking a key up notes it again, so the list is read from a second buffer.
@@ -204,7 +204,10 @@ extension KeyAccess {
             let stripe = Stripes.index(of: user)
             if !tryLock(stripe) { continue }
             defer { unlock(stripe) }
-            if try removeExpired(user, namespace, now) { removed += 1 }
+            if try removeExpired(user, namespace, now) {
+                removed += 1
+                onRemoved(user)
+            }
         }
         return removed
     }

@@ -107,26 +107,6 @@ extension Administration {
         }
     }
 
-    /// Tracking is not there yet: nobody is tracked, and that is what these say.
-    private func addClientTracking(_ handlers: inout HandlersByName) {
-        handlers.on("client|getredir") { _, context throws(Interruption) in context.reply.integer(-1) }
-        handlers.on("client|trackinginfo") { _, context throws(Interruption) in
-            context.reply.map(3)
-            context.reply.bulk("flags" as StaticString)
-            context.reply.set(1)
-            context.reply.bulk("off" as StaticString)
-            context.reply.bulk("redirect" as StaticString)
-            context.reply.integer(-1)
-            context.reply.bulk("prefixes" as StaticString)
-            context.reply.array(0)
-        }
-        handlers.on("client|caching") { _, context throws(Interruption) in
-            context.fail(
-                "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT "
-                    + "mode enabled")
-        }
-    }
-
     private var clientList: HostedHandler {
         { connection, context throws(Interruption) in
             let args = context.args
@@ -291,6 +271,9 @@ enum ClientLine {
         if info.listens { flags += "P" }
         if info.queuedCommands >= 0 { flags += "x" }
         if info.isBlocked { flags += "b" }
+        if info.isTracked { flags += "t" }
+        if info.hasBrokenRedirect { flags += "R" }
+        if info.isBroadcastTo { flags += "B" }
         if info.isClosing { flags += "c" }
         if info.isUnixSocket { flags += "U" }
         if info.noEvict { flags += "e" }
@@ -305,7 +288,8 @@ enum ClientLine {
         line += " qbuf=\(info.inputBytes) qbuf-free=\(info.inputFreeBytes) argv-mem=\(info.argumentBytes)"
         line += " multi-mem=\(info.queuedBytes) rbs=\(info.outputCapacityBytes) rbp=\(info.outputCapacityBytes)"
         line += " obl=\(info.outputBytes) oll=0 omem=0 tot-mem=\(info.totalMemoryBytes) events=\(events)"
-        line += " cmd=\(command) user=default redir=-1 resp=\(info.protocolVersion)"
+        let redirect = info.isTracked ? Int64(info.redirect) : -1
+        line += " cmd=\(command) user=default redir=\(redirect) resp=\(info.protocolVersion)"
         line += " lib-name=\(string(info.libraryName)) lib-ver=\(string(info.libraryVersion))\n"
         return line
     }
@@ -328,6 +312,7 @@ extension ByteView {
 private let clientHelp = [
     "GETNAME", "    Return the name of this connection.",
     "GETREDIR", "    Return the client that gets this connection's tracking messages.",
+    "CACHING (YES|NO)", "    Track, or do not track, what the next command reads (OPTIN and OPTOUT).",
     "ID", "    Return the id of this connection.",
     "INFO", "    Describe this connection.",
     "KILL <ip:port>", "    Close the connection from this address.",
@@ -346,6 +331,8 @@ private let clientHelp = [
     "REPLY (ON|OFF|SKIP)", "    Choose whether this connection gets replies.",
     "SETINFO (LIB-NAME|LIB-VER) <value>", "    Tell which client library this is.",
     "SETNAME <name>", "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]", "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Tell this connection of keys that change after it has read them.",
     "TRACKINGINFO", "    Report how this connection's keys are tracked.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Wake a client that waits in a command.",
     "UNPAUSE", "    End a pause.",

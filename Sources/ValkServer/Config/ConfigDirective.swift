@@ -67,7 +67,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case eviction = "Valk keeps data on disk and evicts nothing"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"
     case process = "Valk leaves this to the system"
-    case tracking = "Valk does not track keys for clients yet"
     case latency = "Valk keeps no latency samples yet"
     case timers = "Valk sets its own timers"
     case debugging = "this steers a test hook of Redis"

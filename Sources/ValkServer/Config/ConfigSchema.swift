@@ -81,6 +81,10 @@ package enum ConfigSchema {
                 help: "Replies kept for a client that does not read: closed at the hard limit, or above the soft one "
                     + "for so many seconds; 0 sets no limit."),
             ConfigDirective(
+                "tracking-table-max-keys", .integer(upToLong), "1000000", unit: "keys",
+                help: "Keys that are remembered for CLIENT TRACKING at most, whose clients are then told; 0 sets no "
+                    + "limit."),
+            ConfigDirective(
                 "enable-protected-configs", .choice(["no", "yes", "local"]), "no", .atStart,
                 help: "Whether clients may change protected settings: no, yes, or those on this machine."),
             ConfigDirective(

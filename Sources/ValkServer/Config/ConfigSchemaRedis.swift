@@ -153,7 +153,6 @@ extension ConfigSchema {
             int("active-defrag-max-scan-fields", 1...Int64.max, "1000", .allocator),
             memory("active-defrag-ignore-bytes", 1...Int64.max, "100mb", .allocator),
             bool("jemalloc-bg-thread", "yes", .live, .allocator),
-            int("tracking-table-max-keys", upToLong, "1000000", .tracking),
         ]
     }
 

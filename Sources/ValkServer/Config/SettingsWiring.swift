@@ -60,6 +60,7 @@ package struct SettingsWiring {
     /// Hands every live directive its value, now and at each change.
     package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
         follow("hll-sparse-max-bytes") { settings.hyperLogLogSparseMax.store(Int($0.number), ordering: .relaxed) }
+        follow("tracking-table-max-keys") { settings.trackedKeysMax.store(Int($0.number), ordering: .relaxed) }
         follow("rdbcompression") { settings.compressesDumps.store($0.number != 0, ordering: .relaxed) }
         follow("busy-reply-threshold") { settings.busyReplyMilliseconds.store(Int($0.number), ordering: .relaxed) }
         follow("notify-keyspace-events") {
@@ -106,8 +107,12 @@ package struct SettingsWiring {
         settings.debugCommand.store(config.integer("enable-debug-command"), ordering: .relaxed)
     }
 
-    /// Lets `bind` and `port` move the server while it serves.
+    /// Lets `bind` and `port` move the server while it serves, and a lower bound on tracked keys act at once.
     package func wireListening(_ server: Server) {
+        config.onChange("tracking-table-max-keys") { [unowned server] value throws(ConfigValueError) in
+            server.settings.trackedKeysMax.store(Int(value.number), ordering: .relaxed)
+            server.tracking.keepBound(on: nil)
+        }
         config.onChange("port") { [config, unowned server] value throws(ConfigValueError) in
             do throws(ListenError) {
                 try server.listen(on: config.words("bind"), port: value.number == 0 ? nil : Int(value.number))

@@ -253,6 +253,7 @@ extension EventLoop {
         guard s.pointee.phase == .deferred else {
             // Closed meanwhile.
             connection.unsubscribeAll()
+            connection.stopTracking()
             if let reply { hot.pointee.buffers.give(reply) }
             return
         }
@@ -275,6 +276,10 @@ extension EventLoop {
         }
         s.pointee.lastActivity = hot.pointee.now
         dropCommand(s)
+        if !connection.held.isEmpty {
+            s.pointee.phase = .open
+            releaseHeldPushes(connection)
+        }
         if !s.pointee.flags.isDisjoint(with: .breaksOff) { return breakOff(connection) }
         if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
             s.pointee.phase = .outputBlocked
@@ -306,10 +311,15 @@ extension EventLoop {
 
     // MARK: Breaking off
 
-    /// The command that ran ends the connection, or puts it to sleep.
+    /// The command that ran ends the connection, or puts it to sleep, or something waited for its end.
     @inline(never)
     private func breakOff(_ connection: Connection) {
         let s = connection.state
+        if s.pointee.flags.contains(.holdsPushes) {
+            s.pointee.flags.remove(.holdsPushes)
+            releaseHeldPushes(connection)
+            if s.pointee.flags.isDisjoint(with: .breaksOff) { return }
+        }
         guard s.pointee.flags.contains(.sleeps) else {
             s.pointee.phase = .closing
             return

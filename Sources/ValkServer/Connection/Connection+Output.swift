@@ -179,7 +179,9 @@ extension EventLoop {
         if s.pointee.phase != .deferred {
             connection.discardTransaction()
             connection.unsubscribeAll()
+            connection.stopTracking()
         }
+        connection.held = []
         s.pointee.phase = .closed
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }

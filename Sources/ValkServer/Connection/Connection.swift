@@ -31,6 +31,10 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     var transaction: Transaction?
     /// What the client listens to; made when first needed.
     var subscriptions: Subscriptions?
+    /// Its caching of keys; nil while there is none.
+    var tracking: ClientTracking?
+    /// What waits for the end of the running command. The loop's.
+    var held: [@Sendable (EventLoop) -> Void] = []
     /// How long the reply is to be held back, while `sleeps` is set; and the timer, while the phase is `.sleeping` or
     /// `.paced`.
     var sleepNanoseconds: UInt64 = 0

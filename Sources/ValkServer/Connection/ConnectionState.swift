@@ -64,14 +64,18 @@ struct ConnectionFlags: OptionSet {
     static let sleeps = ConnectionFlags(rawValue: 1 << 14)
     /// Listens to a channel or pattern.
     static let subscribed = ConnectionFlags(rawValue: 1 << 15)
+    /// What it reads is remembered (CLIENT TRACKING).
+    static let tracking = ConnectionFlags(rawValue: 1 << 16)
+    /// Something waits for the end of the running command (`Connection.held`).
+    static let holdsPushes = ConnectionFlags(rawValue: 1 << 17)
     /// Gets data that answer no command.
     static let isPushedTo: ConnectionFlags = [.monitor, .subscribed]
 
     /// After a command: the connection does not simply go on.
-    static let breaksOff: ConnectionFlags = [.closeAfterReply, .sleeps]
+    static let breaksOff: ConnectionFlags = [.closeAfterReply, .sleeps, .holdsPushes]
     /// Any of these sends a command through the careful checks.
     static let needsCare: ConnectionFlags = [
-        .multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply, .subscribed,
+        .multi, .replyOff, .replySkipNext, .replySkip, .closeAfterReply, .subscribed, .tracking,
     ]
 }
 

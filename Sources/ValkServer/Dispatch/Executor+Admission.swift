@@ -48,6 +48,7 @@ extension Executor {
             refuse(connection, index, Self.busyText(conditions), reply)
             return .refused
         }
+        if s.pointee.flags.contains(.tracking) { noteReads(connection, index, arguments) }
         if inMulti && !server.runsInsideMulti[index] {
             queue(connection, index, arguments)
             reply.simple("QUEUED")

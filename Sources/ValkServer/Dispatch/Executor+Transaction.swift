@@ -81,7 +81,7 @@ extension Executor {
             if transaction.watchedKeysStand(at: context.now) {
                 ReplyWriter(out: out, version: s.pointee.version).array(transaction.count)
                 for i in 0..<transaction.count { try runOne(connection, s, transaction, i, out) }
-                position = try commit()
+                position = try commit(for: connection)
             } else {
                 ReplyWriter(out: out, version: s.pointee.version).nullArray()
             }

@@ -39,6 +39,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let hosted: [HostedCommands.Entry]
     let stripes: KeyStripes
     let watches: WatchRegistry
+    let tracking: TrackingRegistry
     let gate: ServerGate
     let counters: ThreadCounters
     let context: CommandContext
@@ -48,6 +49,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let scriptMemory = Atomic<Int>(0)
     let functionMemory = Atomic<Int>(0)
     private(set) lazy var scripts = ScriptRunner(self)
+    /// Keys that were changed, and by whom, since those with prefixes were told last.
+    var changedKeys: [[UInt8]: UInt64] = [:]
     private let store: Unmanaged<Store>
     private let batch: Unmanaged<WriteBatch>
 
@@ -59,6 +62,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         hosted = server.hosted
         stripes = server.stripes
         watches = server.watches
+        tracking = server.tracking
         gate = server.gate
         counters = ThreadCounters(commandCount: server.table.count)
         let reader = StoreReader(server.store, mayBlock: mayBlock)
@@ -220,6 +224,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip, .replySkipNext]) { silence(s, out, 0) }
         connection.deferredReply = out
         if context.keys.hasNoted { removeNoted(on: nil) }
+        if !changedKeys.isEmpty { broadcastChanges(on: nil) }
     }
 
     // MARK: Expired keys
@@ -233,7 +238,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
                 unlock: { stripe in
                     if context.hasPublications { deliver(on: loop) }
                     stripes.release(stripe)
-                })
+                }, onRemoved: { if !server.tracking.isEmpty { invalidateExpired($0, on: loop) } })
             counters.add(.expiredKeys, removed)
         } catch {
             // Readers do not depend on the removal; the expiry walk comes by again.
@@ -294,7 +299,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         var position: UInt64 = 0
         do throws(Interruption) {
             try handle(connection, index)
-            position = try commit()
+            position = try commit(for: connection)
             context.finished()
             if context.hasPublications { deliver(on: mayBlock ? nil : connection.loop) }
         } catch {
@@ -338,12 +343,12 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         }
     }
 
-    /// Commits what the handlers wrote, with their stripes held, and tells who watches those keys. Returns the position
-    /// in the log, 0 when there was nothing to commit.
+    /// Commits what the handlers wrote, with their stripes held, and tells who watches or tracks those keys. Returns
+    /// the position in the log, 0 when there was nothing to commit.
     @inline(__always)
-    func commit() throws(Interruption) -> UInt64 {
+    func commit(for connection: Connection) throws(Interruption) -> UInt64 {
         if !context.keys.state.pointee.hasWritten { return 0 }
-        if !watches.isEmpty { return try commitWatched() }
+        if !watches.isEmpty || !tracking.isEmpty { return try commitWatched(connection) }
         return try commitBatch()
     }
 
@@ -360,11 +365,12 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     }
 
     @inline(never)
-    private func commitWatched() throws(Interruption) -> UInt64 {
+    private func commitWatched(_ connection: Connection) throws(Interruption) -> UInt64 {
         let moved = try watches.marks(movedBy: context.keys)
         let position = try commitBatch()
         for mark in moved { mark.touch() }
-        watches.touch(writtenBy: context.keys)
+        if !watches.isEmpty { watches.touch(writtenBy: context.keys) }
+        if !tracking.isEmpty { invalidateWritten(for: connection) }
         return position
     }
 

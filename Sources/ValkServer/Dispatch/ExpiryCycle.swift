@@ -35,21 +35,26 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
     private func run(_ executor: Executor) {
         let stripes = server.stripes
         let kinds = KeyEventKinds(rawValue: server.settings.keyEventKinds.load(ordering: .relaxed))
-        let isListenedTo = kinds.contains(.expired)
+        let isListenedTo = kinds.contains(.expired) || !server.tracking.isEmpty
         // The walk may have nothing to do for long; it must not keep old tables and files alive.
         defer { reader.rest() }
         do throws(Interruption) {
             let progress = try walk.expireSome(
                 now: server.clock.milliseconds(), budget: Self.entriesPerRun,
                 deadline: Monotonic.nanoseconds() + Self.nanosecondsPerRun, tryLock: { stripes.tryAcquire($0) },
-                unlock: { stripes.release($0) }, onRemoved: isListenedTo ? { self.publish($0, kinds) } : nil)
+                unlock: { stripes.release($0) }, onRemoved: isListenedTo ? { self.tell($0, kinds, executor) } : nil)
+            if !executor.changedKeys.isEmpty { executor.broadcastChanges(on: nil) }
             if progress.removed > 0 { executor.counters.add(.expiredKeys, progress.removed) }
         } catch {
             executor.counters.add(.expiryFaults)
         }
     }
 
-    private func publish(_ removed: [KeyEventRecord], _ kinds: KeyEventKinds) {
+    private func tell(_ removed: [KeyEventRecord], _ kinds: KeyEventKinds, _ executor: Executor) {
+        if !server.tracking.isEmpty {
+            for record in removed { record.key.withView { executor.invalidateExpired($0, on: nil) } }
+        }
+        if !kinds.contains(.expired) { return }
         var publications: [Publication] = []
         for record in removed { record.publish(kinds, to: &publications) }
         server.pubSub.deliver(publications, server.loops, on: nil)

@@ -10,6 +10,8 @@ package final class LiveSettings: Sendable {
     package let bulkBytesMax = Atomic<Int>(512 << 20)
     /// `hll-sparse-max-bytes`.
     package let hyperLogLogSparseMax = Atomic<Int>(3000)
+    /// `tracking-table-max-keys`; 0 is no limit.
+    package let trackedKeysMax = Atomic<Int>(1_000_000)
     /// `rdbcompression`.
     package let compressesDumps = Atomic<Bool>(true)
     /// `notify-keyspace-events`, as `KeyEventKinds.asked` has it: 0 where nothing is to be published.

@@ -21,6 +21,7 @@ extension EventLoop {
         // A worker may be running the transaction just now.
         let transaction = s.pointee.phase == .deferred ? nil : connection.transaction
         let subscriptions = s.pointee.phase == .deferred ? nil : connection.subscriptions
+        let tracking = s.pointee.phase == .deferred ? nil : connection.tracking
         let queuedBytes = transaction?.memoryBytes ?? 0
         return ClientInfo(
             id: connection.id, address: connection.address, localAddress: connection.localAddress,
@@ -32,7 +33,9 @@ extension EventLoop {
                 subscriptions?.count(.channel) ?? 0, subscriptions?.count(.pattern) ?? 0,
                 subscriptions?.count(.shard) ?? 0
             ),
-            isUnixSocket: flags.contains(.unixSocket),
+            isUnixSocket: flags.contains(.unixSocket), isTracked: tracking != nil,
+            isBroadcastTo: tracking?.mode.contains(.broadcast) ?? false, redirect: tracking?.redirect ?? 0,
+            hasBrokenRedirect: tracking?.mode.contains(.brokenRedirect) ?? false,
             isBlocked: s.pointee.phase == .paused,
             isClosing: s.pointee.phase == .closing || flags.contains(.closeAfterReply),
             isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),

@@ -37,6 +37,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     private(set) var connections: [Connection] = []
     /// Replies wait for the log: the log's observer posts to loops that say so.
     let awaitsLog = Atomic<Bool>(false)
+    /// Whose command has just ended, while those who track its keys are told.
+    var running: Connection?
     private var taken: [LoopMessage] = []
     private var thread: PThread?
     private var mailboxEvent: OpaquePointer?
@@ -133,6 +135,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         hot.pointee.turnOpen = false
         executor.counters.add(.turns)
         if executor.context.keys.hasNoted { executor.removeNoted(on: self) }
+        if !executor.changedKeys.isEmpty { executor.broadcastChanges(on: self) }
         let position = hot.pointee.turnPosition
         var hold = false
         if position > 0 {

@@ -127,7 +127,7 @@ struct InfoReport {
         out.field("cluster_connections", 0)
         out.field("maxclients", administration.config.integer("maxclients"))
         out.field("blocked_clients", 0)
-        out.field("tracking_clients", 0)
+        out.field("tracking_clients", server.tracking.clientCount)
         out.field("clients_in_timeout_table", 0)
         if let milliseconds = server.pausedMilliseconds { out.field("paused_timeout_milliseconds", milliseconds) }
     }
@@ -226,9 +226,9 @@ struct InfoReport {
         out.field("latest_fork_usec", 0)
         out.field("total_forks", 0)
         out.field("migrate_cached_sockets", 0)
-        out.field("tracking_total_keys", 0)
-        out.field("tracking_total_items", 0)
-        out.field("tracking_total_prefixes", 0)
+        out.field("tracking_total_keys", server.tracking.table.keyCount)
+        out.field("tracking_total_items", server.tracking.table.itemCount)
+        out.field("tracking_total_prefixes", server.tracking.prefixCount)
         out.field("unexpected_error_replies", 0)
         out.field("total_error_replies", totals[.errorReplies])
         out.field("total_reads_processed", totals[.reads])

@@ -43,7 +43,11 @@ extension Connection {
         subscriptions.map { Array($0.names[kind.rawValue]) } ?? []
     }
 
-    func refreshSubscribed() { set(.subscribed, subscriptions?.isEmpty == false) }
+    /// Sets the flags that follow from what the client listens to and tracks.
+    func refreshSubscribed() {
+        set(.subscribed, subscriptions?.isEmpty == false)
+        set(.tracking, tracking.map { !$0.mode.contains(.broadcast) } ?? false)
+    }
 
     /// Ends all of it, without a word to the client.
     func unsubscribeAll() {

@@ -29,7 +29,10 @@ extension Executor {
                 set = .all
                 continue
             }
-            if case .done = outcome { scripts.end() }
+            if case .done = outcome {
+                scripts.end()
+                connection.forgetUnreadKeys()
+            }
             return outcome
         }
     }

@@ -271,6 +271,7 @@ final class ScriptRunner: ScriptCaller {
             executor.hot.pointee.wantsAllStripes = true
             return .undo
         }
+        if entry.flags.contains(.readonly) { connection.tracking?.scriptHasRead = true }
         if let running, entry.flags.contains(.write) { running.hasWritten.store(true, ordering: .relaxed) }
         return run(connection, index, arguments, version)
     }

@@ -85,11 +85,12 @@ extension Connection {
     }
 
     /// Back to what a new connection has (RESET): no transaction, no watched keys, database 0, RESP2, no name, replies
-    /// on, not a monitor; authenticated only when no password is needed.
+    /// on, not a monitor, not tracked; authenticated only when no password is needed.
     package func resetSession() {
         discardTransaction()
         stopMonitoring()
         unsubscribeAll()
+        stopTracking()
         replyMode = .on
         database = 0
         protocolVersion = 2
@@ -119,6 +120,11 @@ package struct ClientInfo: Sendable {
     /// Channels, patterns and shard channels that it listens to.
     package var subscriptions: (channels: Int, patterns: Int, shards: Int)
     package var isUnixSocket: Bool
+    /// CLIENT TRACKING is on; it is in BCAST mode; the client that is told in its place (0: none) has gone.
+    package var isTracked: Bool
+    package var isBroadcastTo: Bool
+    package var redirect: UInt64
+    package var hasBrokenRedirect: Bool
     package var isBlocked: Bool
     package var isClosing: Bool
     package var isBroken: Bool

@@ -148,6 +148,18 @@ final class TestServer {
                 connection, c throws(Interruption) in
                 try c.executor.scripts.eval(connection, byDigest: false, readOnly: false)
             },
+            // Reads its key on a worker, after it has been let go.
+            hosted.add(spec("holdget", 2, [.readonly], key: 1)) { _, c throws(Interruption) in
+                if !c.keys.reader.mayBlock { throw .wouldBlock }
+                valve.pass()
+                try StringCommands.get(c)
+            },
+            // From here on the client speaks RESP3 and is tracked.
+            hosted.add(spec("track", 1, [.allKeys, .seesWholeWrites])) { connection, c throws(Interruption) in
+                connection.protocolVersion = 3
+                connection.startTracking([], redirect: 0, prefixes: [])
+                c.reply.ok()
+            },
             hosted.add(spec("fault", 2, [])) { _, c throws(Interruption) in
                 switch c.args[1].string {
                 case "damaged": throw .damaged
@@ -241,7 +253,7 @@ final class TestClient {
 
     func shutdownWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// The next reply: "+OK", "-ERR …", ":1", "$value", "$nil", "*[…,…]", "*nil".
+    /// The next reply: "+OK", "-ERR …", ":1", "$value", "$nil", "*[…,…]", "*nil"; pushes as ">[…]".
     func reply() throws -> String {
         let line = try self.line()
         let rest = String(line.dropFirst())
@@ -251,12 +263,12 @@ final class TestClient {
             if n < 0 { return "$nil" }
             let bytes = try take(n + 2)
             return "$" + String(decoding: bytes.dropLast(2), as: UTF8.self)
-        case "*":
+        case "*", ">":
             guard let n = Int(rest) else { throw Failure(message: line) }
             if n < 0 { return "*nil" }
             var parts: [String] = []
             for _ in 0..<n { parts.append(try reply()) }
-            return "*[" + parts.joined(separator: ",") + "]"
+            return "\(line.prefix(1))[" + parts.joined(separator: ",") + "]"
         default: return line
         }
     }
