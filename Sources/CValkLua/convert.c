@@ -130,6 +130,15 @@ const char *valk_lua_push_reply(lua_State *L, const char *at, int32_t resp) {
         lua_setfield(L, -2, "verbatim_string");
         return at + count + 2;
     }
+    case '|': {
+        // What is said about the reply that follows is not for scripts.
+        long long count = line_number(&at);
+        for (long long i = 0; i < count * 2; i++) {
+            at = valk_lua_push_reply(L, at, resp);
+            lua_pop(L, 1);
+        }
+        return valk_lua_push_reply(L, at, resp);
+    }
     default: luaL_error(L, "reply of unknown type"); return at;
     }
 }
@@ -201,10 +210,6 @@ static bool append_marked(ValkLua *h, lua_State *L, int32_t client_resp, bool *f
     size_t length;
     if (push_field(L, "err", LUA_TSTRING)) {
         const char *text = lua_tolstring(L, -1, &length);
-        if (length > 0 && text[0] == '-') {
-            text++;
-            length--;
-        }
         buffer_line(out, '-', text, length);
         lua_pop(L, 1);
         if (push_field(L, "ignore_error_stats_update", LUA_TBOOLEAN)) {
@@ -240,7 +245,14 @@ static bool append_marked(ValkLua *h, lua_State *L, int32_t client_resp, bool *f
         if (client_resp >= 3) {
             buffer_line(out, '(', text, length);
         } else {
-            append_bulk(out, text, length);
+            // The same on a line of its own: with spaces for line ends.
+            buffer_header(out, '$', (long long)length);
+            size_t at = out->count;
+            buffer_append(out, text, length);
+            for (; at < out->count; at++) {
+                if (out->bytes[at] == '\r' || out->bytes[at] == '\n') out->bytes[at] = ' ';
+            }
+            buffer_append(out, "\r\n", 2);
         }
         lua_pop(L, 1);
         return true;

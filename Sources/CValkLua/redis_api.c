@@ -77,9 +77,11 @@ static int run_command(lua_State *L, bool raises) {
         push_error_text(L, problem);
         return raises ? lua_error(L) : 1;
     }
-    luaL_checkstack(L, 8, NULL);
     ValkLuaBytes reply = {"", 0};
-    switch (h->callbacks.call(h->callbacks.context, h->arguments, count, h->resp, &reply)) {
+    int32_t status = h->callbacks.call(h->callbacks.context, h->arguments, count, h->resp, &reply);
+    // There may be so many arguments that nothing else has room.
+    lua_settop(L, 0);
+    switch (status) {
     case VALK_LUA_ABORT: return valk_lua_unwind(L);
     case VALK_LUA_REFUSED:
         valk_lua_push_error(L, reply.base, (size_t)reply.count);
@@ -127,6 +129,13 @@ static int redis_error_reply(lua_State *L) {
     }
     size_t length;
     const char *text = lua_tolstring(L, 1, &length);
+    if (length == 0 || text[0] != '-') {
+        // Its first word is the code, if it has more than one.
+        lua_pushliteral(L, "-");
+        lua_pushvalue(L, 1);
+        lua_concat(L, 2);
+        text = lua_tolstring(L, -1, &length);
+    }
     return valk_lua_push_error(L, text, length);
 }
 

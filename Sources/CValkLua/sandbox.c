@@ -215,6 +215,7 @@ static int safe_loadstring(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
     const char *name = luaL_optstring(L, 2, text);
+    lua_pushstring(L, name);  // The compiler does not keep the name from being collected.
     if (length > 0 && text[0] == LUA_SIGNATURE[0]) return refuse_binary(L);
     return finish_load(L, luaL_loadbuffer(L, text, length, name));
 }
@@ -242,10 +243,34 @@ static int safe_load(lua_State *L) {
         luaL_addvalue(&text);
     }
     luaL_pushresult(&text);
+    lua_pushstring(L, name);
     size_t length;
-    const char *bytes = lua_tolstring(L, -1, &length);
+    const char *bytes = lua_tolstring(L, -2, &length);
     if (length > 0 && bytes[0] == LUA_SIGNATURE[0]) return refuse_binary(L);
     return finish_load(L, luaL_loadbuffer(L, bytes, length, name));
+}
+
+// MARK: Functions that trust their arguments too much
+
+/// As Lua's, but for ranges whose length does not fit an int.
+static int safe_unpack(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int first = luaL_optint(L, 2, 1);
+    int last = lua_isnoneornil(L, 3) ? (int)lua_objlen(L, 1) : luaL_checkint(L, 3);
+    if (first > last) return 0;
+    long count = (long)last - first + 1;
+    if (count >= 1 << 30 || !lua_checkstack(L, (int)count)) return luaL_error(L, "too many results to unpack");
+    for (long i = first; i <= last; i++) lua_rawgeti(L, 1, (int)i);
+    return (int)count;
+}
+
+/// Upvalue: bit.tohex, which has no end with one number of digits.
+static int safe_tohex(lua_State *L) {
+    if (lua_type(L, 2) == LUA_TNUMBER && fabs(fmod(nearbyint(lua_tonumber(L, 2)), 4294967296.0)) == 2147483648.0) {
+        lua_pushinteger(L, -8);
+        lua_replace(L, 2);
+    }
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 // MARK: Random numbers that are the same in every run
@@ -376,6 +401,7 @@ void valk_lua_seal(lua_State *L, bool deprecated, const char *version) {
     static const char *const old[] = {"newproxy", "getfenv", "setfenv", NULL};
     static const char *const changing[] = {"insert", "remove", "sort", "setn", NULL};
     static const char *const catching[] = {"resume", NULL};
+    static const char *const digits[] = {"tohex", NULL};
     static const char *const libraries[] = {"string", "math",     "table",  "coroutine", "bit",
                                             "cjson",  "cmsgpack", "struct", "redis",     NULL};
     for (const char *const *name = away; *name; name++) remove_global(L, *name);
@@ -408,6 +434,8 @@ void valk_lua_seal(lua_State *L, bool deprecated, const char *version) {
     wrap_fields(L, "coroutine", catching, watched);
     replace_function(L, "loadstring", safe_loadstring);
     replace_function(L, "load", safe_load);
+    replace_function(L, "unpack", safe_unpack);
+    wrap_fields(L, "bit", digits, safe_tohex);
 
     for (const char *const *name = libraries; *name; name++) protect_global(L, *name);
 

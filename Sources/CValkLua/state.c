@@ -176,10 +176,6 @@ static void append_error(ValkLua *h, lua_State *L, const char *name, bool *faile
         message = "ERR unknown error";
         length = strlen(message);
     }
-    if (length > 0 && message[0] == '-') {
-        message++;
-        length--;
-    }
     while (length > 0 && (message[length - 1] == '\r' || message[length - 1] == '\n')) length--;
     buffer_line(out, '-', message, length);
     const char *source = error_field(L, SLOT_SOURCE, &source_length);
@@ -238,6 +234,7 @@ static int compile(lua_State *L) {
     Compilation *c = lua_touserdata(L, 1);
     const char *text = c->source.base;
     if (c->source.count > 0 && text[0] == LUA_SIGNATURE[0]) luaL_error(L, "attempt to load a binary chunk");
+    lua_pushliteral(L, "@user_script");  // The compiler does not keep it from being collected.
     if (luaL_loadbuffer(L, text, (size_t)c->source.count, "@user_script") != 0) lua_error(L);
     c->reference = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -276,6 +273,7 @@ static int load_library(lua_State *L) {
     const char *text = c->source.base;
     valk_lua_narrow(L, true);
     lua_pushcfunction(L, handle_error);
+    lua_pushliteral(L, "@user_function");
     if (c->source.count > 0 && text[0] == LUA_SIGNATURE[0]) {
         lua_pushliteral(L, "Error compiling function: attempt to load a binary chunk");
         return lua_error(L);
@@ -409,6 +407,8 @@ ValkLua *valk_lua_new(ValkLuaCallbacks callbacks, bool functions, bool deprecate
 }
 
 void valk_lua_free(ValkLua *h) {
+    // What closing finds to finalise must not be what a collection under way has freed.
+    lua_gc(h->state, LUA_GCCOLLECT, 0);
     lua_close(h->state);
     free(h->reply.bytes);
     free(h->packed.bytes);

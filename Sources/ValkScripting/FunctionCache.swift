@@ -54,6 +54,9 @@ package final class FunctionCache {
     /// Bytes that the interpreter holds; 0 while there is none.
     package var memoryBytes: Int { host?.memoryBytes ?? 0 }
 
+    /// Collects garbage.
+    package func rest() { host?.collect() }
+
     /// The function with this name in any case; nil when there is none. `draft`: the set that the running transaction
     /// has made, in place of the server's.
     package func function(_ name: ByteView, draft: LibrarySet?) -> CompiledFunction? {

@@ -54,7 +54,11 @@ package final class ScriptCache {
     /// Bytes that the interpreter holds; 0 while there is none.
     package var memoryBytes: Int { host?.memoryBytes ?? 0 }
 
-    package func collect() { host?.collect() }
+    /// Forgets what a flush has made worthless; without work to do, collects garbage as well.
+    package func rest(isIdle: Bool) {
+        if registry.generation.load(ordering: .relaxed) != generation { keepUp() }
+        if isIdle { host?.collect() }
+    }
 
     /// The script with this text, which becomes known to everybody.
     package func script(_ source: ByteView) throws(Complaint) -> CompiledScript {

@@ -104,6 +104,7 @@ struct Views {
         ("return {set={a=true}}", "*1|$1|a|"),
         ("return {big_number='123'}", "$3|123|"), ("return {verbatim_string={format='txt',string='hi'}}", "$2|hi|"),
         ("return redis.error_reply('x')", "-ERR x|"), ("return redis.error_reply('-X y')", "-X y|"),
+        ("return redis.error_reply('X y')", "-X y|"), ("return {big_number='1\\r\\n2'}", "$4|1  2|"),
         ("return redis.status_reply('x')", "+x|"),
     ])
     func valuesBecomeReplies(_ text: String, _ reply: String) throws {
@@ -271,6 +272,9 @@ struct Views {
         for text in [
             "local function f() return 1 + f() end return f()",
             "local function f(s) return (s:gsub('.', f)) end return f('x')",
+            "local function f() return coroutine.wrap(f)() end return f()",
+            "return {unpack({1, 2, 3}, -2, 2147483647)}", "return {unpack({}, -2147483648, -2)}",
+            "return {unpack({}, 1, 1e7)}",
             "local t = {} for i = 1, 100000 do t = {t} end return cjson.encode(t)",
             "return cjson.decode(string.rep('[', 100000))",
             "return string.rep('(', 100000):find(string.rep('(', 100000))",

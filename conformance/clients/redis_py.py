@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 
+import limits
 import redis
 import redis.asyncio
 from checks import check, equal, section
@@ -187,6 +188,83 @@ def transactions(client, tag):
               and replies[2] is True, replies)
 
 
+def scripts(client, tag):
+    client.flushall()
+    client.script_flush()
+    add = client.register_script("return redis.call('INCRBY', KEYS[1], ARGV[1]) + ARGV[2]")
+    equal(f"{tag}: register_script", (add(["n"], [5, 100]), add(["n"], [5, 0])), (105, 10))
+    client.script_flush()
+    equal(f"{tag}: a script that was flushed", add(["n"], [1, 0]), 11)
+    client.script_flush()
+    with client.pipeline(transaction=True) as pipe:
+        add(["n"], [1, 0], client=pipe)
+        pipe.get("n")
+        add(["n"], [1, 0], client=pipe)
+        equal(f"{tag}: scripts in a transaction", pipe.execute(), [12, b"12", 13])
+    with client.pipeline(transaction=False) as pipe:
+        for index in range(1000):
+            add([f"s:{index % 10}"], [1, 0], client=pipe)
+        equal(f"{tag}: scripts in a pipeline", pipe.execute()[-10:], [100] * 10)
+    equal(f"{tag}: values", client.eval("return {1, 'b', {3, {}}, false, 3.9, {ok='fine'}}", 0),
+          [1, b"b", [3, []], None, 3, b"fine"])
+    client.set("text", "x")
+    raises(f"{tag}: an error", redis.ResponseError,
+           lambda: client.eval("return redis.call('INCR', KEYS[1])", 1, "text"), "not an integer")
+    raises(f"{tag}: NOSCRIPT", redis.exceptions.NoScriptError, lambda: client.evalsha("0" * 40, 0))
+    raises(f"{tag}: eval_ro", redis.ResponseError, lambda: client.eval_ro("redis.call('SET', 'a', 1)", 0),
+           "Write commands are not allowed")
+    equal(f"{tag}: cjson, cmsgpack", client.eval(
+        "return {cjson.encode({a = {1, 2}}), cmsgpack.unpack(cmsgpack.pack(ARGV[1], 7))}", 0, "x"),
+        [b'{"a":[1,2]}', b"x", 7])
+    client.function_flush()
+    client.function_load("#!lua name=lib\nredis.register_function('put', function(k, a) "
+                         "return redis.call('SET', k[1], a[1]) end)")
+    equal(f"{tag}: functions", (client.fcall("put", 1, "f", "v") in (b"OK", True), client.get("f")), (True, b"v"))
+    payload = client.function_dump()
+    client.function_flush()
+    equal(f"{tag}: function dump and restore", (client.function_restore(payload) in (b"OK", True),
+                                                len(client.function_list())), (True, 1))
+    client.function_flush()
+
+
+def locks(client, tag):
+    client.delete("lock", "shared", "other")
+    with client.lock("lock", timeout=20) as lock:
+        equal(f"{tag}: lock", (lock.owned(), client.lock("lock").acquire(blocking=False), lock.extend(5),
+                               lock.reacquire()), (True, False, True, True))
+    equal(f"{tag}: lock is free again", client.exists("lock"), 0)
+    stale = client.lock("other", timeout=20)
+    stale.acquire()
+    client.set("other", "somebody else")
+    raises(f"{tag}: a lock that was lost", redis.exceptions.LockNotOwnedError, stale.release)
+
+    def work():
+        for _ in range(10):
+            with client.lock("lock", timeout=20, sleep=0.001):
+                value = int(client.get("shared") or 0)
+                client.set("shared", value + 1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    equal(f"{tag}: lock keeps 40 additions apart", client.get("shared"), b"40")
+
+
+def limiters(client, tag):
+    client.flushall()
+    store = limits.storage.RedisStorage(f"redis://127.0.0.1:{PORT}")
+    ten = limits.parse("10/minute")
+    for strategy in (limits.strategies.FixedWindowRateLimiter, limits.strategies.SlidingWindowCounterRateLimiter):
+        limiter = strategy(store)
+        name = strategy.__name__
+        # A window may end on the way: then what was let through is at most twice as much.
+        let = [limiter.hit(ten, name, tag) for _ in range(30)].count(True)
+        check(f"{tag}: {name}", 10 <= let <= 20, let)
+        check(f"{tag}: {name}: what is left", limiter.get_window_stats(ten, name, tag).remaining < 10)
+
+
 def administration(client, tag):
     info = client.info()
     check(f"{tag}: info", info["redis_version"].startswith("7.") and info["connected_clients"] >= 1
@@ -230,7 +308,8 @@ for protocol in (3, 2):
     with section(f"{tag}: connect"):
         client = redis.Redis(port=PORT, protocol=protocol)
         equal(f"{tag}: ping", client.ping(), True)
-        for part in (strings, bits_and_counts, messages, key_events, keys, transactions, administration, range_command):
+        for part in (strings, bits_and_counts, messages, key_events, keys, transactions, scripts, locks, limiters,
+                     administration, range_command):
             with section(f"{tag}: {part.__name__}"):
                 part(client, tag)
         client.close()

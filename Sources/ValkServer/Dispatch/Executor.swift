@@ -48,7 +48,13 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     /// Bytes that this thread's interpreters hold; read by others.
     let scriptMemory = Atomic<Int>(0)
     let functionMemory = Atomic<Int>(0)
-    private(set) lazy var scripts = ScriptRunner(self)
+    var scripts: ScriptRunner {
+        if let scriptRunner { return scriptRunner }
+        let made = ScriptRunner(self)
+        scriptRunner = made
+        return made
+    }
+    private var scriptRunner: ScriptRunner?
     /// Keys that were changed, and by whom, since those with prefixes were told last.
     var changedKeys: [[UInt8]: UInt64] = [:]
     private let store: Unmanaged<Store>
@@ -115,6 +121,12 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     private var wallNow: UInt64 {
         if !server.clockRuns { return server.clock.milliseconds() }
         return hot.pointee.turnWall &+ (hot.pointee.stamp &- hot.pointee.turnMonotonic) / 1_000_000
+    }
+
+    /// Gives back what is not needed just now. `isIdle`: the thread has nothing to do.
+    func rest(isIdle: Bool) {
+        context.keys.reader.rest()
+        scriptRunner?.rest(isIdle: isIdle)
     }
 
     // MARK: On a loop

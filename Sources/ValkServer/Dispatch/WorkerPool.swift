@@ -94,7 +94,7 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
     }
 
     private func run(_ executor: Executor, _ lane: Lane) {
-        while let job = next(in: lane, executor.context.keys.reader) {
+        while let job = next(in: lane, executor) {
             switch job {
             case .command(let connection):
                 executor.runDeferred(connection)
@@ -108,14 +108,14 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
 
     /// The next job, nil at the end. While there is none the thread keeps up with the store, so that an idle worker
     /// does not keep old tables and files alive.
-    private func next(in lane: Lane, _ reader: StoreReader) -> Job? {
+    private func next(in lane: Lane, _ executor: Executor) -> Job? {
         lock.lock()
         defer { lock.unlock() }
         while lane.head == lane.queue.count {
             if isStopping { return nil }
             if !lane.wake.wait(lock, until: Monotonic.nanoseconds() + Self.restNanoseconds) {
                 lock.unlock()
-                reader.rest()
+                executor.rest(isIdle: true)
                 lock.lock()
             }
         }

@@ -275,7 +275,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     private func cron() {
         openTurn()
         // An idle loop must not keep old tables and files alive.
-        executor.context.keys.reader.rest()
+        executor.rest(isIdle: false)
         // Safety net for a wake-up that got lost.
         if awaitsLog.load(ordering: .relaxed) { releaseHeld() }
         let count = connections.count

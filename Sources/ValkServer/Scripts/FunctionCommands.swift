@@ -29,6 +29,7 @@ extension Administration {
             context.reply.ok()
         }
         handlers.on("function|flush") { connection, context throws(Interruption) in
+            if context.args.count > 3 { return context.failSubcommand("function") }
             guard context.isFlush("ERR FUNCTION FLUSH only supports SYNC|ASYNC option") else { return }
             let registry = connection.server.libraries
             var set = LibraryChange.current(context, registry)

@@ -56,6 +56,8 @@ final class ScriptRunner: ScriptCaller {
     private var running: RunningScript?
     /// A library is being loaded.
     private var isLoading = false
+    /// Since the thread was last idle.
+    private var wasUsed = false
 
     init(_ executor: Executor) {
         self.executor = executor
@@ -88,6 +90,17 @@ final class ScriptRunner: ScriptCaller {
         if !monitorLines.isEmpty {
             server.monitors.send(monitorLines)
             monitorLines.removeAll()
+        }
+    }
+
+    /// Now and then. `isIdle`: the thread has nothing to do.
+    func rest(isIdle: Bool) {
+        cache.rest(isIdle: isIdle && wasUsed)
+        executor.scriptMemory.store(cache.memoryBytes, ordering: .relaxed)
+        if isIdle && wasUsed {
+            functions.rest()
+            executor.functionMemory.store(functions.memoryBytes, ordering: .relaxed)
+            wasUsed = false
         }
     }
 
@@ -209,6 +222,7 @@ final class ScriptRunner: ScriptCaller {
         let wasExecuting = s.pointee.flags.contains(.executing)
         s.pointee.flags.insert(.executing)
         self.connection = connection
+        wasUsed = true
         firstTick = 0
         executor.hot.pointee.innerStamp = executor.hot.pointee.stamp
         if executor.gate.conditions.contains(.monitors) {
