@@ -45,6 +45,8 @@ package struct CommandFlags: OptionSet, Sendable, Hashable {
     @inlinable package static var lengthy: CommandFlags { CommandFlags(rawValue: 1 << 23) }
     /// Not shown: runs a script, which may do anything that commands do, with the keys named and with others.
     @inlinable package static var runsScripts: CommandFlags { CommandFlags(rawValue: 1 << 28) }
+    /// Not shown: a write; each argument from its first key on may be a key, and it takes the stripes of all (MIGRATE).
+    @inlinable package static var namesKeysAnywhere: CommandFlags { CommandFlags(rawValue: 1 << 29) }
     /// Runs while it holds the stripes of its keys.
     @inlinable package static var takesStripes: CommandFlags { [.write, .seesWholeWrites, .runsScripts] }
 

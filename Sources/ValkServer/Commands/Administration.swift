@@ -69,6 +69,7 @@ package final class Administration: Sendable {
         addPubSubCommands(&handlers)
         addScriptCommands(&handlers)
         addFunctionCommands(&handlers)
+        handlers.on("migrate", MigrateCommand.run)
         addAbsentCommands(&handlers)
         return handlers
     }

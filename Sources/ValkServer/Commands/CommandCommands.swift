@@ -127,6 +127,10 @@ enum CommandKeyFinder {
     static func keys(_ specs: [KeySpec], _ command: ArgumentList) -> [Key]? {
         var found: [Key] = []
         for spec in specs {
+            // Beside keys behind a word, the empty string stands for no key (MIGRATE).
+            if case .keyword = spec.begin, spec.flags.contains(.incomplete), begin(spec.begin, command) != nil {
+                found.removeAll { command[$0.position].isEmpty }
+            }
             guard let first = begin(spec.begin, command) else {
                 if case .keyword = spec.begin { continue }
                 return nil

@@ -286,6 +286,11 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     func stripeSet(_ index: Int, _ arguments: ArgumentList) -> StripeSet {
         let entry = entries[index]
         if entry.flags.contains(.runsScripts) { return scriptStripes(index, arguments) }
+        if entry.flags.contains(.namesKeysAnywhere) {
+            var set = StripeSet()
+            for i in Int(entry.firstKey)..<arguments.count { set.insert(Stripes.index(of: arguments[i])) }
+            return set
+        }
         if entry.firstKey <= 0 || entry.keysMove || !entry.flags.isDisjoint(with: [.allKeys, .movableKeys]) {
             return .all
         }

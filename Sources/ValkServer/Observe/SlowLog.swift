@@ -101,6 +101,12 @@ package struct SecretArguments {
             for index in 2..<max(2, arguments.count) where arguments[index].equalsIgnoringCase("auth") {
                 hidden.formUnion([index + 1, index + 2])
             }
+        } else if arguments[0].equalsIgnoringCase("migrate") {
+            for index in 6..<max(6, arguments.count) {
+                if arguments[index].equalsIgnoringCase("keys") { break }
+                if arguments[index].equalsIgnoringCase("auth") { hidden.insert(index + 1) }
+                if arguments[index].equalsIgnoringCase("auth2") { hidden.formUnion([index + 1, index + 2]) }
+            }
         } else if arguments[0].equalsIgnoringCase("config"), arguments[1].equalsIgnoringCase("set") {
             for index in stride(from: 2, to: arguments.count - 1, by: 2)
             where SecretArguments.isSecret(arguments[index]) {

@@ -65,6 +65,12 @@ import ValkRESP
                 == ["CONFIG", "SET", "timeout", "1", "RequirePass", "(redacted)"])
         #expect(shortened("config", "get", "requirepass") == ["config", "get", "requirepass"])
         #expect(shortened("hello", "3", "auth") == ["hello", "3", "auth"])
+        #expect(
+            shortened("MIGRATE", "h", "1", "", "0", "5", "auth", "p", "KEYS", "auth", "k")
+                == ["MIGRATE", "h", "1", "", "0", "5", "auth", "(redacted)", "KEYS", "auth", "k"])
+        #expect(
+            shortened("migrate", "h", "1", "auth", "0", "5", "COPY", "AUTH2", "u", "p")
+                == ["migrate", "h", "1", "auth", "0", "5", "COPY", "AUTH2", "(redacted)", "(redacted)"])
     }
 
     @Test func secretsOfTheSchemaAreHidden() {
