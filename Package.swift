@@ -110,7 +110,8 @@ let package = Package(
             exclude: ["Data"],
             swiftSettings: strict),
         .testTarget(
-            name: "ValkScriptingTests", dependencies: ["ValkScripting", "ValkRESP", "ValkBase"], swiftSettings: strict),
+            name: "ValkScriptingTests", dependencies: ["ValkScripting", "ValkRESP", "ValkBase", "ValkTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "ValkServerTests",
             dependencies: [

@@ -2,7 +2,8 @@
 // run.
 //
 // Knows no commands: the first argument counts as a key, for MGET and MSET (names that begin with "mg" or "ms") the
-// others too. Nothing is validated and nothing changes; at the first byte that is out of place the glance ends.
+// others too; of scripts and functions ("ev", "fc") it is the third. Nothing is validated and nothing changes; at the
+// first byte that is out of place the glance ends.
 
 import ValkBase
 
@@ -22,10 +23,11 @@ package enum RequestPreview {
             guard let count = cursor.number(UInt8(ascii: "*")), count > 0, let name = cursor.bulk() else { break }
             requests += 1
             let step = stride(name, count)
+            let first = firstKey(name)
             var i = 1
             while i < count {
                 guard let argument = cursor.bulk() else { return (found, requests) }
-                let isKey = step == 0 ? i == 1 : (i &- 1) % step == 0
+                let isKey = step == 0 ? i == first : (i &- 1) % step == 0
                 if isKey && found < room && argument.count <= keyBytesMax {
                     keys[found] = argument
                     found &+= 1
@@ -34,6 +36,14 @@ package enum RequestPreview {
             }
         }
         return (found, requests)
+    }
+
+    @inline(__always)
+    private static func firstKey(_ name: ByteView) -> Int {
+        guard name.count >= 4 else { return 1 }
+        let start = (name[0] | 0x20, name[1] | 0x20)
+        let runs = start == (UInt8(ascii: "e"), UInt8(ascii: "v")) || start == (UInt8(ascii: "f"), UInt8(ascii: "c"))
+        return runs ? 3 : 1
     }
 
     /// Distance between the keys of MGET and MSET; 0 for commands with one key.

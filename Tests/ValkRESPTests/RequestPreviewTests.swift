@@ -31,6 +31,15 @@ import ValkBase
         #expect(look(text, room: 3).keys == ["a", "b", "c"])
     }
 
+    @Test func findsTheFirstKeyOfScripts() {
+        let text =
+            encode([bytes("evalsha"), bytes("0123"), bytes("1"), bytes("k"), bytes("v")])
+            + encode([bytes("FCALL"), bytes("f"), bytes("0")]) + encode([bytes("EXPIRE"), bytes("e"), bytes("1")])
+        let found = look(text)
+        #expect(found.keys == ["k", "e"])
+        #expect(found.requests == 3)
+    }
+
     @Test func stopsAtTheEndAndAtNonsense() {
         let text = bytes("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$5\r\nab")
         #expect(look(text).keys == ["a"])

@@ -31,6 +31,10 @@ PAYLOADS = [b"\x00\x05hello\n\x00cr\xdfve4 \n", b"\x00\xc1~\xff\n\x00\x11\x03\xf
             b"\x00\xc3*K\xb8\x01zz" + b"\xe0\xff\x00" * 11 + b"\xe0S\x00\x01zz\n\x00j\x85\x00\r4.\xc38",
             b"\x00\x05hello\n\x00cr\xdfve4 \x0b", b"\x00\x05hello\x0b\x00cr\xdfve4 \n", b"", b"\x00\x05hello"]
 DATABASES = [b"0", b"0", b"0", b"1", b"2", b"15", b"16", b"-1", b"x"]
+SCRIPT = b"""
+local n = tonumber(ARGV[1])
+return {redis.pcall(unpack(ARGV, 2, n + 1)), redis.pcall(unpack(ARGV, n + 2))}
+"""
 CONNECTIONS = ("main", "main", "main", "other")
 
 
@@ -83,6 +87,21 @@ class Draw:
         return out
 
     def command(self):
+        if self.random.random() < 0.06:
+            return self.script()
+        return self.plain()
+
+    def script(self):
+        """Two commands within a script, which names keys or does not."""
+        parts = []
+        while len(parts) < 2:
+            words = self.plain()
+            if words[0] not in OUTSIDE_SCRIPTS:
+                parts.append(words)
+        keys = self.one([[], self.keys()])
+        return [b"EVAL", SCRIPT, b"%d" % len(keys), *keys, b"%d" % len(parts[0]), *parts[0], *parts[1]]
+
+    def plain(self):
         name, draw = self.one(COMMANDS)
         words = [name] + draw(self)
         if len(words) > 1 and self.random.random() < 0.02:
@@ -179,6 +198,8 @@ CLOCKED = (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"EXEC")
 
 SESSION = (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH")
 RELOAD = [b"DEBUG", b"RELOAD"]
+# Their replies are compared by what they are, which is not seen from outside of a script.
+OUTSIDE_SCRIPTS = LOOKING + CLOCKED + SESSION + (b"FLUSHALL", b"RESET")
 
 # Not a command: SCAN with this COUNT and MATCH from cursor 0 until it is 0 again; the reply is the set of keys.
 WALK = b"scan-walk"

@@ -8,17 +8,27 @@ import ValkEngine
 import ValkRESP
 
 extension Executor {
-    /// Asks ahead for the keys of a command whose keys are at fixed places. May wait; no stripe need be held.
+    /// Asks ahead for the keys of a command whose keys are at fixed places, and for those that a script names. May
+    /// wait; no stripe need be held.
     func readAhead(_ s: UnsafeMutablePointer<ConnectionState>, _ index: Int, _ arguments: ArgumentList) {
         let entry = entries[index]
-        if entry.firstKey <= 0 || entry.keysMove { return }
-        let named = entry.lastKey < 0 ? arguments.count + Int(entry.lastKey) : Int(entry.lastKey)
-        let last = min(named, arguments.count - 1)
+        var first = Int(entry.firstKey)
+        var last = 0
+        if entry.flags.contains(.runsScripts) {
+            // The number of keys, then the keys.
+            first = 3
+            last = 2 + Int(clamping: min(Decimal.parse(arguments[2]) ?? 0, Int64(arguments.count)))
+        } else if first <= 0 || entry.keysMove {
+            return
+        } else {
+            last = entry.lastKey < 0 ? arguments.count + Int(entry.lastKey) : Int(entry.lastKey)
+        }
+        last = min(last, arguments.count - 1)
         let step = max(1, Int(entry.keyStep))
-        if last < Int(entry.firstKey) + step { return }
+        if last < first + step { return }
         let namespace = server.keyspace.namespace(Int(s.pointee.database))
         var bytes = ByteBuffer()
-        var at = Int(entry.firstKey)
+        var at = first
         while at <= last {
             // One portion of keys after the other.
             var lengths: [Int] = []
