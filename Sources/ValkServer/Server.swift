@@ -249,6 +249,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     /// On loop 0, ten times a second.
     func cron(now: UInt64) {
         if gate.endPause(now: now) { wakePaused() }
+        tracking.keepBound(on: nil)
         cronHook?(now)
         expire()
     }

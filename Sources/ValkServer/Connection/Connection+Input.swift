@@ -280,6 +280,7 @@ extension EventLoop {
             s.pointee.phase = .open
             releaseHeldPushes(connection)
         }
+        s.pointee.flags.remove(.holdsPushes)
         if !s.pointee.flags.isDisjoint(with: .breaksOff) { return breakOff(connection) }
         if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
             s.pointee.phase = .outputBlocked

@@ -15,6 +15,10 @@ import ValkCommands
 import ValkData
 
 final class TrackingRegistry: @unchecked Sendable {  // The word is atomic; the rest is under the lock or its own locks.
+    /// Keys that are forgotten at a time when the bound was lowered; the next time comes with the next command of a
+    /// tracked client, or ten times a second.
+    private static let forgottenKeysMax = 2000
+
     let table = TrackingTable()
     unowned(unsafe) private let server: Server
     private let tracked: UnsafeMutablePointer<UInt64>
@@ -140,13 +144,17 @@ final class TrackingRegistry: @unchecked Sendable {  // The word is atomic; the 
         send(mail, on: here)
     }
 
-    /// Forgets keys until there are no more than the setting allows; their clients are told. `connection`: whose
-    /// command is about to run on this thread.
+    /// Forgets keys until there are no more than the setting allows, or many of them; their clients are told.
+    /// `connection`: whose command is about to run on this thread.
     func keepBound(on connection: Connection?) {
         let most = server.settings.trackedKeysMax.load(ordering: .relaxed)
         if most == 0 || table.keyCount <= most { return }
         var mail = Mail(loops: server.loops.count)
-        while table.keyCount > most, let (key, holders) = table.takeOne() { address(key, holders, 0, &mail) }
+        var left = Self.forgottenKeysMax
+        while left > 0 && table.keyCount > most, let (key, holders) = table.takeOne() {
+            address(key, holders, 0, &mail)
+            left -= 1
+        }
         guard let connection else { return send(mail, on: nil) }
         connection.loop.during(connection) { send(mail, on: $0) }
     }

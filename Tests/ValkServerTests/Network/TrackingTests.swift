@@ -1,6 +1,7 @@
 // Client-side caching where it crosses threads: nobody is left with an old value, and what becomes void while a command
 // runs is told behind its reply. Modes, options and words are in conformance/cases/tracking.case.
 
+import Synchronization
 import Testing
 import ValkBase
 import ValkTestSupport
@@ -125,6 +126,35 @@ import ValkTestSupport
             #expect(try reader.reply() == ">[$invalidate,*[$k]]")
             #expect(try reader.reply() == "+PONG")
         }
+    }
+
+    /// What a command's own keys push out of the table is told behind its reply, also when it runs on a worker.
+    @Test func whatIsForgottenIsToldBehindTheReply() throws {
+        let server = try TestServer { _, settings in settings.trackedKeysMax.store(1, ordering: .relaxed) }
+        server.valve.open()
+        let reader = try server.connect()
+        #expect(try reader.ask("TRACK") == "+OK")
+        #expect(try reader.ask("GET", "k") == "_")
+        for (i, command) in ["HOLDGET", "GET", "HOLDGET", "GET", "GET"].enumerated() {
+            try reader.send(TestClient.encode(command, "k\(i)") + TestClient.encode("PING"))
+            #expect(try reader.reply() == "_")
+            #expect(try reader.reply().hasPrefix(">[$invalidate,*[$k"))
+            #expect(try reader.reply() == "+PONG")
+        }
+        #expect(server.server.tracking.table.keyCount == 1)
+    }
+
+    @Test func aLowerBoundIsReachedStepByStep() throws {
+        let server = try TestServer(loops: 2)
+        let reader = try server.connect()
+        #expect(try reader.ask("TRACK") == "+OK")
+        let count = 5000
+        for i in 0..<count { try reader.send(TestClient.encode("GET", "k\(i)")) }
+        for _ in 0..<count { #expect(try reader.reply() == "_") }
+        server.settings.trackedKeysMax.store(10, ordering: .relaxed)
+        for _ in 0..<count - 10 { #expect(try reader.reply().hasPrefix(">[$invalidate,*[$k")) }
+        #expect(server.server.tracking.table.keyCount == 10)
+        #expect(try reader.ask("PING") == "+PONG")
     }
 
     @Test func whoGoesAwayIsForgotten() throws {
