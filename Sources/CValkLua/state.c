@@ -13,7 +13,7 @@
 #include "internal.h"
 
 /// Instructions between two ticks. At a few nanoseconds each some tens of microseconds.
-enum { INSTRUCTIONS_PER_TICK = 10000 };
+enum { INSTRUCTIONS_PER_TICK = 10000, KEPT_BYTES = 1 << 20 };
 
 static char unwinding_mark;
 
@@ -194,6 +194,15 @@ static void append_error(ValkLua *h, lua_State *L, const char *name, bool *faile
     lua_pop(L, 1);
 }
 
+/// Empties a buffer, and gives it back if it had to hold much.
+static void trim(Buffer *buffer) {
+    buffer->count = 0;
+    buffer->failed = false;
+    if (buffer->capacity <= KEPT_BYTES) return;
+    free(buffer->bytes);
+    *buffer = (Buffer){0};
+}
+
 ValkLuaOutcome valk_lua_run(ValkLua *h, int32_t reference, const char *name, const ValkLuaBytes *keys,
                             long key_count, const ValkLuaBytes *arguments, long argument_count, int32_t resp) {
     lua_State *L = h->state;
@@ -202,8 +211,8 @@ ValkLuaOutcome valk_lua_run(ValkLua *h, int32_t reference, const char *name, con
     h->unwinding = false;
     h->killed = false;
     h->resp = 2;
-    h->reply.count = 0;
-    h->reply.failed = false;
+    trim(&h->reply);
+    trim(&h->packed);
     lua_pushvalue(L, SLOT_RUN);
     lua_pushlightuserdata(L, &r);
     int status = lua_pcall(L, 1, 0, SLOT_HANDLER);

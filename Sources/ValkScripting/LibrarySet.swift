@@ -36,6 +36,12 @@ package struct LibrarySet: Sendable {
 
     package init() {}
 
+    /// The flags of the function with this name in any case, none when there is no such function.
+    package func flags(of name: [UInt8]) -> ScriptFlags {
+        let name = name.lowered
+        return owners[name]?.functions.first { $0.name.lowered == name }?.flags ?? []
+    }
+
     package var functionCount: Int { owners.count }
 
     /// About how many bytes they take.

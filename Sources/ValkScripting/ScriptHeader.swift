@@ -29,6 +29,15 @@ package enum ScriptHeader {
         return (flags, source.dropFirst(end))
     }
 
+    /// The flags of a script, none when its first line cannot be understood.
+    package static func flags(_ source: ByteView) -> ScriptFlags {
+        do throws(Complaint) {
+            return try parse(source).flags
+        } catch {
+            return []
+        }
+    }
+
     /// The flag with this name, empty when there is none.
     static func flag(_ name: ByteView) -> ScriptFlags {
         ScriptFlags(

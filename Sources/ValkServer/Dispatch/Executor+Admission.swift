@@ -40,7 +40,7 @@ extension Executor {
             if conditions.contains(.pauseAll) { return .paused }
             let writes =
                 !flags.isDisjoint(with: [.write, .mayReplicate])
-                || (flags.contains(.runsScripts) && !flags.contains(.readonly))
+                || (flags.contains(.runsScripts) && mayWrite(index, arguments))
                 || (index == execIndex && connection.transaction?.hasWrites == true)
             if conditions.contains(.pauseWrites) && writes { return .paused }
         }

@@ -7,6 +7,7 @@ import ValkCommands
 import ValkData
 import ValkEngine
 import ValkRESP
+import ValkScripting
 
 extension Executor {
     /// Lua goes 200 calls of C deep, each with buffers of eight KiB on the stack; tables may be nested in thousands.
@@ -46,6 +47,20 @@ extension Executor {
         }
         for i in 3..<3 + Int(count) { set.insert(Stripes.index(of: arguments[i])) }
         return set
+    }
+
+    /// Whether a script that EVAL or FCALL is to run may write, as far as that can be told.
+    func mayWrite(_ index: Int, _ arguments: ArgumentList) -> Bool {
+        if entries[index].flags.contains(.readonly) { return false }
+        switch table.specs[index].arguments.first?.name {
+        case "script": return !ScriptHeader.flags(arguments[1]).contains(.noWrites)
+        case "sha1":
+            guard let digest = ScriptDigest(digits: arguments[1]), let source = server.scripts.source(digest) else {
+                return true
+            }
+            return !source.withView { ScriptHeader.flags($0).contains(.noWrites) }
+        default: return !server.libraries.current.flags(of: arguments[1].array).contains(.noWrites)
+        }
     }
 
     /// Calls, time and slow log of a command within a script.

@@ -24,6 +24,8 @@ import ValkScripting
 final class ScriptRunner: ScriptCaller {
     /// A script that has used so much of a loop's processor moves to a worker.
     private static let loopNanoseconds: UInt64 = 1_000_000
+    /// A larger buffer for replies is given back.
+    private static let keptBytes = 1 << 20
     /// A library that takes longer to load is broken, as in Redis.
     private static let loadNanoseconds: UInt64 = 500_000_000
 
@@ -236,6 +238,7 @@ final class ScriptRunner: ScriptCaller {
             self.running = nil
         }
         self.connection = nil
+        if scratch.pointee.capacity > Self.keptBytes { scratch.pointee.release() }
         noteMemory()
         s.pointee.database = database
         if !wasExecuting { s.pointee.flags.remove(.executing) }
@@ -386,6 +389,8 @@ final class ScriptRunner: ScriptCaller {
 
     func tick() -> TickAdvice {
         let now = valk_monotonic_ns()
+        // Nobody waits for it any more: it ends, and nothing of it stays.
+        if executor.gate.conditions.contains(.stopping) { return .undo }
         if firstTick == 0 {
             firstTick = now
             if !executor.mayBlock {

@@ -212,6 +212,41 @@ import ValkTestSupport
         #expect(try other.ask("GET", "a") == "$x")
     }
 
+    @Test func aScriptThatRunsAtTheEndLeavesNothing() throws {
+        let server = try FullServer("busy-reply-threshold 1")
+        let client = try server.connect()
+        let other = try server.connect()
+        #expect(try client.ask("SET", "a", "1") == "+OK")
+        try client.send(
+            TestClient.encode("EVAL", "redis.call('SET', KEYS[1], 'x') while true do end", "1", "a"))
+        while try !other.ask("GET", "a").hasPrefix("-BUSY") {}
+        #expect(try other.ask("SCRIPT", "KILL").hasPrefix("-UNKILLABLE"))
+        try server.restart()
+        #expect(try server.connect().ask("GET", "a") == "$1")
+    }
+
+    @Test func aPauseOfWritesLetsScriptsReadThatSayTheyDo() throws {
+        let server = try FullServer()
+        let client = try server.connect()
+        let other = try server.connect()
+        let reads = "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])"
+        let name = try digest(client, reads)
+        let library =
+            "#!lua name=l\nredis.register_function{function_name='r', flags={'no-writes'}, "
+            + "callback=function(k) return redis.call('GET', k[1]) end}"
+        #expect(try client.ask("FUNCTION", "LOAD", library) == "$l")
+        #expect(try client.ask("SET", "a", "1") == "+OK")
+        #expect(try client.ask("CLIENT", "PAUSE", "100000", "WRITE") == "+OK")
+        #expect(try client.ask("EVAL", reads, "1", "a") == "$1")
+        #expect(try client.ask("EVALSHA", name, "1", "a") == "$1")
+        #expect(try client.ask("FCALL", "R", "1", "a") == "$1")
+        #expect(try client.ask("EVAL_RO", "return redis.call('GET', KEYS[1])", "1", "a") == "$1")
+        try other.send(TestClient.encode("EVAL", "return redis.call('GET', KEYS[1])", "1", "a"))
+        while try !client.ask("CLIENT", "LIST").contains(" flags=b") {}
+        #expect(try client.ask("CLIENT", "UNPAUSE") == "+OK")
+        #expect(try other.reply() == "$1")
+    }
+
     // MARK: Around scripts
 
     @Test func sessionsStayAsTheyAre() throws {
