@@ -30,6 +30,8 @@ extension ValueLog {
             handOver(position)
         } else {
             try writePending(upTo: position)
+            // The thread that has written it may not have said so yet, and it tells nobody.
+            if policy != .always { advance(acknowledgedPosition, to: position) }
         }
         if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }

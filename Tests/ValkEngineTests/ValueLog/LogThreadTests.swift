@@ -97,6 +97,42 @@ private final class Added: @unchecked Sendable {  // Guarded by `lock`.
         if policy == .always { #expect(statistics.syncs <= statistics.framesWritten + 10) }
     }
 
+    /// Whoever finds its batch written by another thread does not wait for anybody to tell it: nobody would.
+    @Test func whatAnotherThreadHasWrittenIsAcknowledged() throws {
+        let folder = TemporaryFolder()
+        let fixture = try LogFixture(PosixDisk(), folder.file("log"), options: LogThreadTests.options(.no))
+        let log = fixture.log
+        let sequence = Atomic<UInt64>(0)
+        let left = Atomic<Int>(0)
+        let threads = (0..<2).map { _ in
+            PThread(name: "writer") {
+                let key: [UInt8] = [1, 2, 3]
+                for _ in 0..<30_000 {
+                    log.commitLock.lock()
+                    do {
+                        try log.reserve(4096, mayBlock: true)
+                        let next = sequence.wrappingAdd(1, ordering: .relaxed).newValue
+                        key.withView {
+                            _ = log.add(
+                                .put, flags: [], tag: 0, expireAt: 0, sequence: next, key: $0, value: $0,
+                                isSeparated: false)
+                        }
+                        let position = log.endBatch()
+                        log.commitLock.unlock()
+                        if try !log.flush(upTo: position, maySync: true) { left.wrappingAdd(1, ordering: .relaxed) }
+                    } catch {
+                        log.commitLock.unlock()
+                        Issue.record("\(error)")
+                        return
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(left.load(ordering: .relaxed) == 0)
+        try log.close()
+    }
+
     /// Readers follow pointers from the moment they are handed out: from the open frame, from queued ones, from the
     /// file, while frames are written, segments roll and are synced.
     @Test(arguments: [SyncPolicy.always, .everySecond])
