@@ -236,6 +236,10 @@ void valk_will_need(int fd, int64_t offset, int64_t length) {
     (void)posix_fadvise(fd, offset, length, POSIX_FADV_WILLNEED);
 }
 
+void valk_start_writing(int fd, int64_t offset, int64_t length) {
+    (void)sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+}
+
 int valk_eventfd(void) {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return fd < 0 ? -errno : fd;

@@ -86,6 +86,9 @@ package protocol DiskFile: AnyObject, Sendable {
     /// Has the device begin to read the range, so that a `read` that follows waits less; a hint. Not for loops: where
     /// the device's queue is full it waits for a place.
     func willNeed(_ range: Range<Int>)
+    /// Has the device begin to write the range, which was written to the file, so that the `sync` to come waits less; a
+    /// hint, which makes nothing durable. Not for loops, as `willNeed`.
+    func startWriting(_ range: Range<Int>)
     /// Idempotent. Reads and writes after it throw `.closed`.
     func close()
 }

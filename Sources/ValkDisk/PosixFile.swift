@@ -172,6 +172,14 @@ package final class PosixFile: DiskFile {
         }
     }
 
+    package func startWriting(_ range: Range<Int>) {
+        if range.isEmpty || isDirect { return }
+        _ = try? held("start writing", range.lowerBound) { fd in
+            valk_start_writing(fd, Int64(range.lowerBound), Int64(range.count))
+            return 0
+        }
+    }
+
     package func dropCache(_ range: Range<Int>) {
         if range.isEmpty { return }
         // A hint: that the file is closed is nobody's concern here.

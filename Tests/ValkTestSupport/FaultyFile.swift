@@ -116,6 +116,8 @@ package final class FaultyFile: DiskFile, @unchecked Sendable {  // `overwritten
         if disk.fault(.willNeed, path, at: range.lowerBound) == nil { base.willNeed(range) }
     }
 
+    package func startWriting(_ range: Range<Int>) { base.startWriting(range) }
+
     package func close() { base.close() }
 
     private func flip(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) {

@@ -117,6 +117,8 @@ package final class SimulatedFile: DiskFile, @unchecked Sendable {  // `isClosed
     package func dropCache(_ range: Range<Int>) {}
     package func willNeed(_ range: Range<Int>) {}
 
+    package func startWriting(_ range: Range<Int>) {}
+
     package func close() { disk.guardian.withLock { isClosed = true } }
 
     private func change(

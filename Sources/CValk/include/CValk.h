@@ -150,6 +150,8 @@ int64_t valk_link_count(int fd);
 void valk_drop_cache(int fd, int64_t offset, int64_t length);
 /// Has the system begin to read the range; does not wait for it.
 void valk_will_need(int fd, int64_t offset, int64_t length);
+/// Has the system begin to write the range to the device; does not wait for its end.
+void valk_start_writing(int fd, int64_t offset, int64_t length);
 
 // MARK: Sockets.
 /// A non-blocking, close-on-exec eventfd, or -errno.

@@ -42,9 +42,8 @@ extension GarbageCollector {
         var hasPunched = false
         for candidate in candidates where figures.exposedBytes > exposedMax || owesHoles(candidate.segment) {
             if isOver(start) { break }
-            guard try punch(candidate) else { continue }
-            hasPunched = true
-            figures.allocatedBytes -= candidate.allocated - size(candidate.segment)
+            let done = try freeing([candidate]) { () throws(StoreError) in try punch(candidate) ? 1 : 0 }
+            if done > 0 { hasPunched = true }
         }
         if hasPunched {
             didWork = true
@@ -53,24 +52,56 @@ extension GarbageCollector {
         }
         // The old files go a little after the new ones are there: a round takes no more than half of what is free.
         var room = figures.diskTotalBytes == 0 ? UInt64.max : figures.diskFreeBytes / 2
-        for candidate in candidates where figures.exposedBytes > exposedMax {
-            if isOver(start) || lacksSpace { break }
-            guard UInt64(candidate.left) <= room else { continue }
-            budget.take(candidate.allocated)
-            guard try rewrite(candidate.segment) else { continue }
-            room -= min(room, UInt64(candidate.left))
-            didWork = true
-            let now = size(candidate.segment)
-            figures.allocatedBytes -= candidate.allocated - now
+        var rest = candidates[...]
+        while figures.exposedBytes > exposedMax, !isOver(start), !lacksSpace {
+            let group = nextGroup(&rest, excess: figures.exposedBytes - exposedMax, room: &room)
+            if group.isEmpty { break }
+            budget.take(group.reduce(0) { $0 + $1.allocated })
+            let done = try freeing(group) { () throws(StoreError) in try rewrite(group.map(\.segment)).count }
+            if done > 0 { didWork = true }
         }
         lastFigures.withLock { $0 = figures }
         return didWork
     }
 
+    /// The next candidates, as many as bring `excess` down, but no more than are copied at once.
+    private func nextGroup(_ rest: inout ArraySlice<Candidate>, excess: Int, room: inout UInt64) -> [Candidate] {
+        var group: [Candidate] = []
+        var (freed, left, held) = (0, 0, 0)
+        while let next = rest.first, freed < excess, group.count < GarbageCollector.groupMax {
+            if held > 0 && held + next.allocated > GarbageCollector.groupBytesMax { break }
+            rest.removeFirst()
+            guard UInt64(left + next.left) <= room else { continue }
+            group.append(next)
+            freed += next.allocated - next.left
+            left += next.left
+            held += next.allocated
+        }
+        room -= UInt64(left)
+        return group
+    }
+
+    private static let groupBytesMax = 64 << 20
+    private static let groupMax = 16
+
+    /// Takes the time of `work`, which returns how many of the candidates it has done, and what it has freed.
+    private func freeing(
+        _ candidates: [Candidate], _ work: () throws(StoreError) -> Int
+    ) throws(StoreError) -> Int {
+        let start = Monotonic.nanoseconds()
+        let done = try work()
+        if done == 0 { return 0 }
+        let freed = candidates.reduce(0) { $0 + $1.allocated - size($1.segment) }
+        figures.allocatedBytes -= freed
+        debt.brake.note(freed: Double(freed), seconds: Double(Monotonic.nanoseconds() - start) / 1e9)
+        return done
+    }
+
     /// A round goes by figures that grow old: the next one takes new ones.
     private func isOver(_ start: UInt64) -> Bool {
         if cancelled.load(ordering: .relaxed) { return true }
-        return options.usesThreads && Monotonic.nanoseconds() - start > 1_000_000_000
+        let most: UInt64 = debt.isPressing ? 250_000_000 : 1_000_000_000
+        return options.usesThreads && Monotonic.nanoseconds() - start > most
     }
 
     /// How much may be hidden. `share`: of the values.
@@ -82,7 +113,7 @@ extension GarbageCollector {
         }
         // The tables may take what the target leaves them beside the log, its part that is written ahead included.
         let live = Double(figures.liveBytes + figures.liveTableBytes)
-        let left = figures.target * live - Double(figures.allocatedBytes + figures.aheadBytes)
+        let left = figures.target * live - Double(figures.allocatedBytes + figures.aheadBytes + figures.reservedBytes)
         let target = min(
             figures.target, max(GarbageCollector.tableTargetMin, left / Double(max(1, figures.liveTableBytes))))
         let tables = Double(figures.tableBytes) * (1 - 1 / target)
@@ -101,16 +132,17 @@ extension GarbageCollector {
         controller.tendDeadHints()
         let dead = controller.deadNow()
         var tableEntries = 0
+        var firstAhead: UInt32 = 0
         let (known, hidden) = controller.structure.withLock {
             figures = SpaceFigures()
             figures.tableBytes = controller.state.tables.values.reduce(0) { $0 + Int($1.bytes) }
             figures.overlap = controller.overlap.ratio
             tableEntries = controller.state.tables.values.reduce(0) { $0 + Int($1.entries) }
             let checkpoint = controller.state.checkpoint.position.segment
-            figures.aheadBytes = log.segments.count { $0 >= checkpoint } * options.segmentBytes
+            firstAhead = checkpoint
             return (controller.state.garbage.filter { isEligible($0.key) }, controller.hiddenBytes)
         }
-        figures.aheadBytes += log.supply.spareCount * options.segmentBytes
+        (figures.aheadBytes, figures.reservedBytes) = log.bytesAhead(from: firstAhead)
         figures.hiddenTableBytes = min(hidden.tables, figures.tableBytes)
         var candidates: [Candidate] = []
         for (segment, garbage) in known where log.files.contains(segment) {
@@ -143,48 +175,11 @@ extension GarbageCollector {
         return candidates
     }
 
-    /// Returns what the brake lets writers write in a second, 0 for no limit.
-    private func lookAtDebt() -> Int {
-        let now = Monotonic.nanoseconds()
-        let written = log.statistics.bytesWritten
-        let seconds = Double(now - lookedAt) / 1e9
-        if lookedAt > 0 && seconds < GarbageCollector.lookSecondsMin { return Int(brake.limit) }
-        // The estimate jumps when writers begin to do otherwise, but nothing hides more than it is large.
-        mayHide = min(mayHide + written - writtenAtLook, figures.aheadBytes)
-        var hidden = figures.hiddenBytes + figures.hiddenTableBytes
-        if lookedAt > 0 && hidden > hiddenAtLook {
-            hidden = min(hidden, hiddenAtLook + mayHide)
-            mayHide -= hidden - hiddenAtLook
-        }
-        hiddenAtLook = hidden
-        let live = Double(figures.referencedBytes + figures.tableBytes - hidden)
-        // Of the log that is ahead of the tables a share is garbage that comes to light with the flushes; so much of it
-        // is there whatever the writers do. What readers hold comes back when they let go.
-        let ahead = max(0, figures.aheadBytes - GarbageCollector.aheadSegments * options.segmentBytes)
-        let garbage = figures.exposedBytes - figures.pinnedBytes + hidden + Int(figures.overlap * Double(ahead))
-        figures.debtBytes = garbage - Int((figures.target - 1) * live)
-        if options.usesThreads && lookedAt > 0 {
-            let slack = max(live * (figures.target - 1) / 2, Double(6 * options.segmentBytes))
-            brake.look(
-                debt: Double(figures.debtBytes), slack: slack, intake: Double(written - writtenAtLook) / seconds,
-                seconds: seconds)
-        }
-        lookedAt = now
-        writtenAtLook = written
-        return Int(brake.limit)
-    }
-
-    /// The current segment, one behind the checkpoint, a prepared and a spare one.
-    private static let aheadSegments = 4
-    private static let lookSecondsMin = 0.25
-
     /// Bytes that the file system holds for a segment; 0 when it cannot tell.
     func size(_ segment: UInt32) -> Int {
         if let size = sizes[segment] { return size }
         do throws(DiskError) {
-            let file = try disk.open(log.files.path(segment), .readOnly)
-            defer { file.close() }
-            let size = try file.allocatedBytes()
+            let size = try log.files.size(segment)
             sizes[segment] = size
             return size
         } catch {
@@ -210,28 +205,36 @@ extension GarbageCollector {
     private func watchDisk() {
         var space: (free: UInt64, total: UInt64) = (0, 0)
         do throws(DiskError) { space = try disk.space(options.path) } catch { space.total = 0 }
-        guard space.total > 0 else {
-            controller.logManager.pace.set(spaceBytesPerSecond: lookAtDebt())
-            return
-        }
         figures.diskFreeBytes = space.free
         figures.diskTotalBytes = space.total
-        if space.free < space.total / 10 {
+        let isFilling = space.total > 0 && space.free < space.total / 10
+        if isFilling {
             figures.target = 1 + (figures.target - 1) / 4
-        } else if space.free < space.total / 5 {
+        } else if space.total > 0 && space.free < space.total / 5 {
             figures.target = 1 + (figures.target - 1) / 2
         }
         figures.target = max(1.05, figures.target)
+        // Without threads nobody is held up, and nobody's time counts.
+        let debtRate =
+            options.usesThreads
+            ? debt.look(&figures, written: log.statistics.bytesWritten, now: Monotonic.nanoseconds()) : 0
+        log.segmentBytesWanted = GarbageCollector.segmentBytes(figures)
         let reserve = GarbageCollector.reserve(space.total, options.segmentBytes)
-        let limits = [
-            lookAtDebt(), GarbageCollector.writeRate(free: space.free, total: space.total, reserve: reserve),
-        ]
-        controller.logManager.pace.set(spaceBytesPerSecond: limits.filter { $0 > 0 }.min() ?? 0)
-        budget.spaceIsUrgent = brake.limit > 0 || space.free < space.total / 10
+        let diskRate = GarbageCollector.writeRate(free: space.free, total: space.total, reserve: reserve)
+        controller.logManager.pace.set(spaceBytesPerSecond: [debtRate, diskRate].filter { $0 > 0 }.min() ?? 0)
+        budget.spaceIsUrgent = debt.brake.limit > 0 || isFilling
+        guard space.total > 0 else { return }
         if space.free < reserve {
             controller.logManager.setNearlyFull(true)
         } else if space.free >= 2 * reserve {
             controller.logManager.setNearlyFull(false)
         }
+    }
+
+    /// The size of log segments to come: a small part of the store, since one is always half empty and one is ready,
+    /// but not so small that a busy log would make many in a second.
+    private static func segmentBytes(_ figures: SpaceFigures) -> Int {
+        let wanted = max(Double(figures.liveBytes + figures.liveTableBytes) / 128, figures.intakeBytesPerSecond / 16)
+        return min(Int(wanted), 1 << 30)
     }
 }

@@ -2,7 +2,7 @@
 // in tables stay as they are; the new file's map leads them. Nobody is asked what is live: everything is that the
 // manifest does not list as dead, or lists as dead while somebody may still look at it.
 //
-// Order: the new file whole and durable -> the edit "segment s is generation g + 1" -> readers get the new file -> the
+// Order: the new files whole and durable -> the edit "segment s is generation g + 1" -> readers get the new file -> the
 // old one goes when the last view from before is gone. A key that is deleted or overwritten meanwhile only adds to the
 // list of dead records, whose offsets hold for every generation.
 
@@ -11,61 +11,116 @@ import ValkBase
 import ValkDisk
 
 extension GarbageCollector {
-    /// Rewrites one segment. Returns false when there was nothing to do or it could not be done; that is no fault of
-    /// the store. Throws when the manifest cannot be written. With `gate` held.
-    func rewrite(_ segment: UInt32) throws(StoreError) -> Bool {
-        // While this is held the segment's file neither goes nor changes.
-        guard let hold = controller.segments.holdIfHeld(segment) else { return false }
-        defer { withExtendedLifetime(hold) {} }
+    /// A segment on its way to its next generation.
+    private struct Copy {
+        let segment: UInt32
+        /// As it was when the copy began, and how many of its lists of dead records are left out.
+        let known: SegmentGarbage
+        let effective: Int
+        let writer: SegmentWriter
+        /// While this is held the segment's file neither goes nor changes.
+        let hold: SegmentHold
+    }
+
+    /// Rewrites segments, all of them with one edit: syncs are what this waits for, and so several share them. Returns
+    /// those that have a new file; that others have none is no fault of the store. Throws when the manifest cannot be
+    /// written. With `gate` held.
+    func rewrite(_ segments: [UInt32]) throws(StoreError) -> [UInt32] {
+        var copies: [Copy] = []
+        for segment in segments {
+            guard let copy = try begin(segment) else { continue }
+            copies.append(copy)
+            _ = controller.atSeam?(.segmentCopied)
+            if cancelled.load(ordering: .relaxed) { break }
+        }
+        copies = synced(copies)
+        if copies.isEmpty { return [] }
+        let oldPaths = copies.map { log.files.path($0.segment) }
+        try controller.structure.withLock { () throws(StoreError) in
+            let next = copies.map { copy in
+                guard let now = controller.state.garbage[copy.segment], now.generation == copy.known.generation else {
+                    preconditionFailure("segment \(copy.segment) was rewritten by somebody else")
+                }
+                return SegmentGarbage(
+                    generation: copy.writer.generation, valueBytes: UInt64(copy.writer.recordBytes),
+                    valueCount: UInt64(copy.writer.recordCount), chunks: Array(now.chunks.dropFirst(copy.effective)))
+            }
+            do throws(StoreError) {
+                try controller.note(zip(copies, next).map { .garbage(.segment($0.segment, $1)) })
+            } catch {
+                // The edit may be there after all: the files stay for now, and their names are not used again.
+                for copy in copies {
+                    controller.stranded.append(copy.writer.path)
+                    tried[copy.segment] = copy.writer.generation
+                }
+                throw error
+            }
+            for copy in copies { log.files.replace(copy.segment, generation: copy.writer.generation) }
+        }
+        controller.logManager.renewView()
+        for (copy, oldPath) in zip(copies, oldPaths) {
+            replaced.append((oldPath, controller.logManager.generation))
+            sizes[copy.segment] = nil
+            forgetHoles(copy.segment)
+        }
+        counters.withLock {
+            $0.segmentsRewritten += UInt64(copies.count)
+            $0.bytesMoved += copies.reduce(0) { $0 + UInt64($1.writer.fileBytes) }
+        }
+        removeReplaced()
+        return copies.map(\.segment)
+    }
+
+    /// Copies what is live of a segment; nil when there is nothing to do or it cannot be done.
+    private func begin(_ segment: UInt32) throws(StoreError) -> Copy? {
+        guard let hold = controller.segments.holdIfHeld(segment) else { return nil }
         let horizon = controller.logManager.horizon.horizon
         let known = controller.structure.withLock { () -> SegmentGarbage? in
             guard isEligible(segment) else { return nil }
             return controller.state.garbage[segment]
         }
-        guard let known else { return false }
-        let generation = max(known.generation, tried[segment] ?? 0) + 1
+        guard let known else { return nil }
         let effective = known.effectiveChunks(horizon)
-        let dead = known.deadOffsets(effective)
-
-        let writer: SegmentWriter
+        let generation = max(known.generation, tried[segment] ?? 0) + 1
         do {
-            writer = try copy(segment, known, dead, generation)
+            let writer = try copy(segment, known, known.deadOffsets(effective), generation)
+            return Copy(segment: segment, known: known, effective: effective, writer: writer, hold: hold)
         } catch {
-            counters.withLock { $0.rewritesFailed += 1 }
-            // For lack of space it is tried again; a segment that cannot be read is left alone until the next start.
-            if error.kind == .noSpace { lacksSpace = true } else { unreadable.insert(segment) }
-            controller.logManager.report(.log(.note(error)))
-            return false
+            noteFailure(segment, error)
+            return nil
         }
-        _ = controller.atSeam?(.segmentCopied)
-        let oldPath = log.files.path(segment)
-        try controller.structure.withLock { () throws(StoreError) in
-            guard let now = controller.state.garbage[segment], now.generation == known.generation else {
-                preconditionFailure("segment \(segment) was rewritten by somebody else")
-            }
-            let next = SegmentGarbage(
-                generation: generation, valueBytes: UInt64(writer.recordBytes),
-                valueCount: UInt64(writer.recordCount), chunks: Array(now.chunks.dropFirst(effective)))
-            do throws(StoreError) {
-                try controller.note([.garbage(.segment(segment, next))])
+    }
+
+    /// Those whose files are durable.
+    private func synced(_ copies: [Copy]) -> [Copy] {
+        var durable: [Copy] = []
+        for copy in copies {
+            do throws(DiskError) {
+                try copy.writer.sync()
+                durable.append(copy)
             } catch {
-                // The edit may be there after all: the file stays for now, and its name is not used again.
-                controller.stranded.append(writer.path)
-                tried[segment] = generation
-                throw error
+                copy.writer.abandon()
+                noteFailure(copy.segment, StoreError(error))
             }
-            log.files.replace(segment, generation: next.generation)
         }
-        controller.logManager.renewView()
-        replaced.append((oldPath, controller.logManager.generation))
-        sizes[segment] = nil
-        forgetHoles(segment)
-        counters.withLock {
-            $0.segmentsRewritten += 1
-            $0.bytesMoved += UInt64(writer.fileBytes)
+        if durable.isEmpty { return [] }
+        do throws(DiskError) {
+            try disk.syncDirectory(log.directory)
+        } catch {
+            for copy in durable {
+                copy.writer.abandon()
+                noteFailure(copy.segment, StoreError(error))
+            }
+            return []
         }
-        removeReplaced()
-        return true
+        return durable
+    }
+
+    private func noteFailure(_ segment: UInt32, _ error: StoreError) {
+        counters.withLock { $0.rewritesFailed += 1 }
+        // For lack of space it is tried again; a segment that cannot be read is left alone until the next start.
+        if error.kind == .noSpace { lacksSpace = true } else { unreadable.insert(segment) }
+        controller.logManager.report(.log(.note(error)))
     }
 
     /// Sealed, before the checkpoint, and not known to be unreadable. With `structure` held.

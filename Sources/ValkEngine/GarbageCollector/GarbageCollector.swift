@@ -50,14 +50,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     /// Highest generation of a segment that an edit without success may have named.
     var tried: [UInt32: UInt32] = [:]
     var figures = SpaceFigures()
-    /// Holds writers up when garbage outruns this.
-    var brake = SpaceBrake()
-    /// When it last looked, monotonic nanoseconds, and what had been written to the log by then.
-    var lookedAt: UInt64 = 0
-    var writtenAtLook = 0
-    /// Hidden bytes at the last look, and what was written before it that may yet turn out to hide something.
-    var hiddenAtLook = 0
-    var mayHide = 0
+    var debt = SpaceDebt()
     /// Bytes that the file system holds for sealed segments, as last asked.
     var sizes: [UInt32: Int] = [:]
 
@@ -93,15 +86,16 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
         while true {
             let token = bell.token
             if cancelled.load(ordering: .relaxed) { return }
-            var goesOn = false
+            var pause: UInt64 = 1000
             do {
+                let didWork = try step()
                 // Writers wait for this: no pause while there is something to do.
-                goesOn = try step() && gate.withLock { brake.limit > 0 }
+                pause = gate.withLock { !debt.isPressing ? 1000 : didWork && debt.brake.limit > 0 ? 10 : 200 }
             } catch {
                 if cancelled.load(ordering: .relaxed) { return }
                 controller.logManager.report(.log(.note(error)))
             }
-            bell.wait(after: token, milliseconds: goesOn ? 20 : 1000)
+            bell.wait(after: token, milliseconds: pause)
         }
     }
 

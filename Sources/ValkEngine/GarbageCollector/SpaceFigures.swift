@@ -20,14 +20,22 @@ package struct SpaceFigures: Sendable, Equatable {
     package var tableBytes = 0
     /// Of those, below a newer version. An estimate.
     package var hiddenTableBytes = 0
-    /// What the write-ahead log takes: segments behind the checkpoint, and spare files.
+    /// What the write-ahead log holds: frames behind the checkpoint, whose entries are in no table yet.
     package var aheadBytes = 0
+    /// What it takes beside that: room in the current segment, segments made ahead, spare files.
+    package var reservedBytes = 0
     /// Of the allocated bytes, dead but for readers that still look at an older view.
     package var pinnedBytes = 0
     /// What is on the disk beyond the target although writers may be held up for it; negative while there is room.
     package var debtBytes = 0
     /// How much of what was written lately hides something older, 0 to 1. An estimate.
     package var overlap = 0.0
+    /// What is written to the log in a second.
+    package var intakeBytesPerSecond = 0.0
+    /// Enough is written for the cost of collecting to matter.
+    package var isBusy = true
+    /// Writers are held up for space, or will soon be.
+    package var isPressing = false
     package var segments = 0
     package var diskFreeBytes: UInt64 = 0
     package var diskTotalBytes: UInt64 = 0
@@ -42,9 +50,31 @@ package struct SpaceFigures: Sendable, Equatable {
     /// Allocated over live, of everything; 1 when there is nothing.
     package var amplification: Double {
         let live = liveBytes + liveTableBytes
-        let all = allocatedBytes + tableBytes + aheadBytes
+        let all = allocatedBytes + tableBytes + aheadBytes + reservedBytes
         return live == 0 ? 1 : Double(all) / Double(live)
     }
+
+    /// Of the log that is ahead of the tables a share is garbage, which comes to light with the flushes, and what is
+    /// reserved serves nobody yet: that much is there whatever the collector does.
+    var fixedGarbage: Double { overlap * Double(aheadBytes) + Double(reservedBytes) }
+
+    /// What may be of no use, of everything, for the target to hold.
+    var garbageMax: Double {
+        (target - 1) * (Double(liveBytes + liveTableBytes) + (1 - overlap) * Double(aheadBytes))
+    }
+
+    /// ... of what the collector can do something about, and how far it goes. In a small store the fixed part would
+    /// leave nothing, and the last tenth of garbage is dear: half of what the target gives stays. Where writers
+    /// press it goes a twelfth further, since the debt rests a sixth above (half of `slack`). To go all of that
+    /// further would cost more rewrites than it gives space.
+    var garbageMaxOfRest: Double {
+        max(garbageMax / 2, garbageMax * (isPressing ? 11.0 / 12 : 1) - fixedGarbage)
+    }
+
+    /// What may be there beyond that when writers outrun the collector: it comes to rest at half of it.
+    var slack: Double { garbageMax / 3 }
+
+    private var targetOfRest: Double { 1 + garbageMaxOfRest / Double(max(1, liveBytes + liveTableBytes)) }
 
     /// The share of R that may stay hidden, and the exposed garbage for each byte of R that may stay, so that
     /// (1 + exposed) / (1 - hidden) = target, for the fewest bytes written.
@@ -53,6 +83,7 @@ package struct SpaceFigures: Sendable, Equatable {
     /// r / hidden. Exposed garbage costs rewrites, about (1 + exposed) / (2 exposed) for random overwrites (the usual
     /// model of log cleaning, roughly). The sum is least where hidden / exposed = sqrt(2 r / target).
     var shares: (hidden: Double, exposed: Double) {
+        let target = targetOfRest
         let tables = Double(tableBytes) / Double(max(1, referencedBytes))
         let most = (target - 1) / 3
         let exposed = (target - 1) / (1 + target * (2 * tables / target).squareRoot())
@@ -61,9 +92,11 @@ package struct SpaceFigures: Sendable, Equatable {
     }
 
     /// Exposed garbage that may stay now: what hidden values leave of the target, since a merge that finds them makes
-    /// them exposed. However much is hidden, some stays: the next merges, not rewrites, bring that back.
+    /// them exposed. However much is hidden, its share stays: the next merges, not rewrites of segments with little
+    /// garbage, bring that back. Of a store that hardly anybody writes to less stays, since what is given back once is
+    /// not written again.
     var exposedMax: Int {
-        let left = target * Double(liveBytes) - Double(referencedBytes)
-        return Int(max(left, Double(referencedBytes) * shares.exposed / 2))
+        let left = targetOfRest * Double(liveBytes) - Double(referencedBytes)
+        return Int(max(left, Double(liveBytes) * shares.exposed / (isBusy ? 1 : 8)))
     }
 }

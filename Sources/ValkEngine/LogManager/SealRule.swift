@@ -10,6 +10,8 @@ struct SealRule {
     var hasNewRange = false
     /// Log of a table that is sealed for it, however small the table is.
     private var unflushedMax: Int
+    /// ... beside what is in the table itself: of values that stay in the log.
+    private var separatedMax: Int
     /// As the space governor said last.
     private var treeEntries = Int.max / 64
     private var treeOverlap = 0.0
@@ -20,6 +22,9 @@ struct SealRule {
     /// a flush is not worth its syncs.
     private static let unflushedShare = 16
     private static let unflushedMin = 64 << 20
+    /// Of values in the log less may wait: their flush writes next to nothing, and their garbage is most of all.
+    private static let separatedShare = 32
+    private static let separatedMin = 16 << 20
     /// A table is flushed after so long.
     private static let oldNanoseconds: UInt64 = 300_000_000_000
 
@@ -29,6 +34,7 @@ struct SealRule {
         rangeDeletionsMax = options.rangeDeletionsMax
         deletesEntriesMin = options.deletesEntriesMin
         unflushedMax = options.replayBytesMax
+        separatedMax = options.replayBytesMax
     }
 
     /// How many entries the tree has, how much of what is written hides one of them (0 to 1), and what all of it takes
@@ -36,12 +42,14 @@ struct SealRule {
     mutating func setTree(entries: Int, overlap: Double, liveBytes: Int) {
         (treeEntries, treeOverlap) = (entries, overlap)
         unflushedMax = min(replayBytesMax, max(SealRule.unflushedMin, liveBytes / SealRule.unflushedShare))
+        separatedMax = min(replayBytesMax, max(SealRule.separatedMin, liveBytes / SealRule.separatedShare))
     }
 
     /// After each batch. `ranges`: all range deletions that have something to hide.
     @inline(__always)
     func isFull(_ table: MemoryTable, ranges: @autoclosure () -> Int) -> Bool {
-        table.sorted.usedBytes >= tableBytes || table.logBytes >= unflushedMax
+        let used = table.sorted.usedBytes
+        return used >= tableBytes || table.logBytes >= unflushedMax || table.logBytes - used >= separatedMax
             || (hasNewRange && isWorthSealing(table, ranges: ranges()))
     }
 

@@ -175,5 +175,6 @@ final class RewrittenFile: DiskFile {
         guard let at = map.physical(range.lowerBound) else { return }
         base.willNeed(at..<at + range.count)
     }
+    func startWriting(_ range: Range<Int>) {}
     func close() { base.close() }
 }

@@ -16,6 +16,9 @@ final class Segment: @unchecked Sendable {
     /// The file had an earlier life, so its blocks have been written before.
     let isRecycled: Bool
 
+    /// Its blocks have been given back: it has its name and its header.
+    var isGivenBack: Bool { capacity <= LogFormat.segmentHeaderBytes }
+
     init(number: UInt32, generation: UInt32, file: any DiskFile, capacity: Int, isRecycled: Bool) {
         self.number = number
         self.generation = generation
@@ -217,5 +220,6 @@ final class NoFile: DiskFile {
     func linkCount() throws(DiskError) -> Int { throw refusal("size") }
     func dropCache(_ range: Range<Int>) {}
     func willNeed(_ range: Range<Int>) {}
+    func startWriting(_ range: Range<Int>) {}
     func close() {}
 }

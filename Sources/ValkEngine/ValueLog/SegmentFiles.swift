@@ -91,6 +91,13 @@ final class SegmentFiles: @unchecked Sendable {  // `slots` and `generations` ar
         return directory + "/" + LogFormat.segmentName(segment, generation: generation)
     }
 
+    /// Bytes that the file system holds for a segment. Asks it each time.
+    func size(_ segment: UInt32) throws(DiskError) -> Int {
+        let file = try disk.open(path(segment), .readOnly)
+        defer { file.close() }
+        return try file.allocatedBytes()
+    }
+
     /// The open file of a segment; nil when it is not open and `mayBlock` is false. Throws `.disk`, `.newerFormat`, or
     /// `.corruption` for a rewritten segment whose map is damaged.
     @inline(__always)  // One call site, in the read path.

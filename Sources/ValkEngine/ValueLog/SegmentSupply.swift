@@ -24,7 +24,7 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
     private let options: LogOptions
     private let clock: any WallClock
     private let lock = Lock()
-    private var spares: [String] = []
+    private var spares: [Spare] = []
     /// Above the number of every spare that there is or was.
     private var nextSpare: UInt64 = 1
 
@@ -32,6 +32,11 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
     static let trimmedBytesMin = 1 << 20
 
     enum Fate { case spare, removed }
+
+    private struct Spare {
+        var name: String
+        var bytes: Int
+    }
 
     init(disk: any Disk, directory: String, storeId: StoreId, options: LogOptions, clock: any WallClock) {
         self.disk = disk
@@ -73,14 +78,15 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
     func make(_ number: UInt32, capacity: Int, prewrites: Bool) throws(DiskError) -> Segment {
         let final = path(LogFormat.segmentName(number, generation: 0))
         let spare = capacity <= options.segmentBytes ? takeSpare() : nil
-        let unfinished = path(spare ?? LogFormat.unfinishedName(number))
+        let unfinished = path(spare?.name ?? LogFormat.unfinishedName(number))
         let file = try disk.open(unfinished, spare == nil ? [.readWrite, .create, .truncate] : .readWrite)
         var isNamed = false
         do {
             let size = try file.size()
+            if spare != nil && size > capacity { try file.truncate(to: capacity) }
             // A spare may have holes from its earlier life.
             if spare != nil || size < capacity {
-                try reserveBlocks(file, (spare == nil ? size : 0)..<max(size, capacity))
+                try reserveBlocks(file, (spare == nil ? size : 0)..<capacity)
             }
             if spare == nil && prewrites { try prewrite(unfinished, capacity) }
             try writeHeader(file, number)
@@ -137,18 +143,25 @@ final class SegmentSupply: @unchecked Sendable {  // Spares are guarded by `lock
         let file = try disk.open(path(name), .readOnly)
         defer { file.close() }
         let isShared = try file.linkCount() > 1
+        let bytes = try file.allocatedBytes()
         let isKept = lock.withLock {
             guard !isShared, spares.count < options.spareSegmentsMax else { return false }
-            spares.append(name)
+            spares.append(Spare(name: name, bytes: bytes))
             return true
         }
         if !isKept { try disk.remove(path(name)) }
         return isKept
     }
 
-    var spareCount: Int { lock.withLock { spares.count } }
+    /// Bytes that the file system holds for spares.
+    var spareBytes: Int { lock.withLock { spares.reduce(0) { $0 + $1.bytes } } }
 
-    private func takeSpare() -> String? { lock.withLock { spares.popLast() } }
+    /// Gives all spares back to the file system.
+    func removeSpares() throws(DiskError) {
+        while let spare = takeSpare() { try disk.remove(path(spare.name)) }
+    }
+
+    private func takeSpare() -> Spare? { lock.withLock { spares.popLast() } }
 
     private func reserveBlocks(_ file: any DiskFile, _ range: Range<Int>) throws(DiskError) {
         do {

@@ -1,4 +1,4 @@
-// Writes the next generation of a segment: records that are still live, in order, then the map, then all of it synced.
+// Writes the next generation of a segment: records that are still live, in order, then the map.
 // A writer that gives up removes what it wrote. One thread.
 
 import CValk
@@ -11,7 +11,7 @@ final class SegmentWriter {
     private let directory: String
     private let storeId: StoreId
     private let segment: UInt32
-    private let generation: UInt32
+    let generation: UInt32
     private let file: any DiskFile
     private var buffer = ByteBuffer(capacity: 1 << 20)
     /// Where `buffer` goes.
@@ -74,11 +74,13 @@ final class SegmentWriter {
 
     private func write() throws(DiskError) {
         try file.write(buffer.view.buffer, at: at)
+        // The device writes while the next piece is copied, and the sync at the end finds little left to do.
+        file.startWriting(at..<at + buffer.count)
         at += buffer.count
         buffer.removeAll()
     }
 
-    /// Map, trailer, sync, name. The file is durable afterwards.
+    /// Map and trailer: everything is written.
     func finish() throws(DiskError) {
         let dataEnd = at + buffer.count
         let encoded = map.encode()
@@ -89,9 +91,12 @@ final class SegmentWriter {
         trailer.encode(to: buffer.reserve(SegmentTrailer.bytes))
         buffer.advance(SegmentTrailer.bytes)
         try write()
-        try file.sync()
-        try disk.syncDirectory(directory)
         fileBytes = at
+    }
+
+    /// What `finish` left is durable afterwards, but for the name: whoever made several files syncs the directory once.
+    func sync() throws(DiskError) {
+        try file.sync()
         file.close()
     }
 

@@ -38,6 +38,7 @@ extension ValueLog {
             let needsSegment = wantsSegment
             wantsSegment = false
             upkeepLock.unlock()
+            if isTick { lookForRest() }
             if needsSegment || isTick { prepareSegments() }
             trimSealed()
             recycleRetired()
@@ -67,16 +68,18 @@ extension ValueLog {
             commitLock.lock()
             let wanted = state.pointee.wantedCapacity
             let first = state.pointee.prepared.first
+            let rests = isResting
             let number = state.pointee.nextSegment
             commitLock.unlock()
             do {
                 if let first {
-                    guard first.capacity < wanted else { return }
-                    try supply.extend(first, to: wanted)
-                    publishPrepared { _ in first.capacity = max(first.capacity, wanted) }
+                    let capacity = first.isGivenBack && !rests ? max(segmentBytesWanted, wanted) : wanted
+                    guard first.capacity < capacity else { return }
+                    try supply.extend(first, to: capacity)
+                    publishPrepared { _ in first.capacity = max(first.capacity, capacity) }
                 } else {
                     let segment = try supply.make(
-                        number, capacity: max(options.segmentBytes, wanted),
+                        number, capacity: max(segmentBytesWanted, wanted),
                         prewrites: options.prewritesSegments || policy == .always)
                     counters.add(segment.isRecycled ? .segmentsRecycled : .segmentsCreated, 1)
                     publishPrepared { state in
@@ -97,6 +100,51 @@ extension ValueLog {
                 }
                 return
             }
+        }
+    }
+
+    // MARK: Rest
+
+    /// Once a tick.
+    private func lookForRest() {
+        commitLock.lock()
+        let appended = appendedBytes
+        commitLock.unlock()
+        quietLooks = appended == appendedAtLook ? quietLooks + 1 : 0
+        appendedAtLook = appended
+        if quietLooks == 0 {
+            commitLock.withLock { isResting = false }
+        } else if quietLooks == ValueLog.quietLooksMax {
+            rest()
+        }
+    }
+
+    private static let quietLooksMax = 5
+
+    /// Nobody has written for a while: what was reserved for writing goes back to the file system, but for a little.
+    /// The next segment's file stays, empty; it gets its blocks when somebody writes again. On upkeep's thread.
+    func rest() {
+        commitLock.lock()
+        let current = state.pointee.segment
+        let needed = LogFormat.aligned(state.pointee.used + 2 * options.urgentBytes, LogFormat.blockBytes)
+        let spares = state.pointee.prepared.filter { !$0.isGivenBack }
+        // With no space the rest is kept for deletes.
+        let isLarge = current.capacity - needed >= SegmentSupply.trimmedBytesMin
+        if state.pointee.lacksSpace || isStopped.load(ordering: .relaxed) || isResting {
+            commitLock.unlock()
+            return
+        }
+        isResting = true
+        // Before the files are cut: nobody writes behind these ends any more.
+        if isLarge { current.capacity = needed }
+        for segment in spares { segment.capacity = LogFormat.segmentHeaderBytes }
+        commitLock.unlock()
+        do {
+            if isLarge { try current.file.truncate(to: needed) }
+            for segment in spares { try segment.file.truncate(to: LogFormat.segmentHeaderBytes) }
+            try supply.removeSpares()
+        } catch {
+            report(.note(StoreError(error)))
         }
     }
 

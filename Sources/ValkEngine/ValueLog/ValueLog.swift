@@ -72,6 +72,14 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     var retired: [UInt32] = []
     var sealed: [(segment: Segment, end: Int)] = []
 
+    /// See `segmentBytesWanted`.
+    private let wantedSegmentBytes: Atomic<Int>
+    /// Bytes added when upkeep last looked, and for how many looks in a row there were no more. Upkeep's own.
+    var appendedAtLook: UInt64 = 0
+    var quietLooks = 0
+    /// Nothing is written, and what was made ahead has been given back. Under `commitLock`.
+    var isResting = false
+
     var threads: [PThread] = []
 
     /// Opens the log for appending, after `LogReplay` has read what is there. Blocking: makes the first segment.
@@ -97,13 +105,14 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
         if options.isReadOnly {
             first = Segment(number: .max, generation: 0, file: NoFile(directory), capacity: 0, isRecycled: false)
         } else {
-            first = try ValueLog.makeFirst(supply, resume, options.segmentBytes)
+            first = try ValueLog.makeFirst(supply, resume, min(options.segmentBytes, ValueLog.segmentBytesMin))
             files.insert(first.number, generation: 0, file: first.file)
         }
         for segment in resume.segments { files.insert(segment.number, generation: segment.generation, file: nil) }
         state = .allocate(capacity: 1)
         state.initialize(
             to: AppendState(segment: first, previousEnd: resume.end, nextSegment: resume.nextSegment + 1))
+        wantedSegmentBytes = Atomic(first.capacity)
         writtenPosition = Atomic(resume.end.rawValue)
         durablePosition = Atomic(resume.end.rawValue)
         acknowledgedPosition = Atomic(resume.end.rawValue)
@@ -136,6 +145,34 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
         // `close` joined the threads, which hold the log while they run.
         state.deinitialize(count: 1)
         state.deallocate()
+    }
+
+    /// Smallest size of segments, unless the options say less.
+    static let segmentBytesMin = 4 << 20
+
+    /// Size of the segments to come, a power of two between 4 MiB and the option's.
+    var segmentBytesWanted: Int {
+        get { wantedSegmentBytes.load(ordering: .relaxed) }
+        set {
+            let power = 1 << (Int.bitWidth - 1 - max(1, newValue).leadingZeroBitCount)
+            let size = min(options.segmentBytes, max(ValueLog.segmentBytesMin, power))
+            wantedSegmentBytes.store(size, ordering: .relaxed)
+        }
+    }
+
+    /// What the log holds in segments from `first` on, and what it has reserved beside that. Asks the disk for sizes.
+    func bytesAhead(from first: UInt32) -> (used: Int, reserved: Int) {
+        commitLock.lock()
+        let current = state.pointee.segment
+        var used = state.pointee.used
+        var reserved = current.capacity - used + state.pointee.prepared.reduce(0) { $0 + $1.capacity }
+        commitLock.unlock()
+        for segment in files.segments where segment >= first && segment < current.number {
+            // One that cannot be asked is going.
+            used += (try? files.size(segment)) ?? 0
+        }
+        reserved += supply.spareBytes
+        return (used, reserved)
     }
 
     // MARK: Positions.
@@ -219,10 +256,9 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
                 requestUpkeep(segment: true)
                 continue
             }
-            // The next segment is not there yet, or too small for this batch.
-            if capacity > options.segmentBytes {
-                state.pointee.wantedCapacity = max(capacity, state.pointee.wantedCapacity)
-            }
+            // The next segment is not there yet, or too small for this batch, or it was given back.
+            isResting = false
+            state.pointee.wantedCapacity = max(capacity, state.pointee.wantedCapacity)
             requestUpkeep(segment: true)
             if !options.usesThreads {
                 commitLock.unlock()

@@ -47,6 +47,7 @@ extension InfoReport {
         out.field("tables_bytes", space.tableBytes)
         out.field("tables_hidden_bytes_estimate", space.hiddenTableBytes)
         out.field("log_ahead_bytes", space.aheadBytes)
+        out.field("log_reserved_bytes", space.reservedBytes)
         out.field("log_live_bytes", space.liveBytes)
         out.field("log_hidden_bytes_estimate", space.hiddenBytes)
         out.field("log_exposed_bytes", space.exposedBytes)

@@ -19,7 +19,7 @@ import ValkTestSupport
         var fixture = try GarbageFixture(disk) {
             $0.mergeWidth = 16
             $0.segmentBytes = 1 << 20
-            $0.spaceTarget = 1.2
+            $0.spaceTarget = 1.3
             change(&$0)
         }
         for i in 0..<Self.count { try fixture.put("k\(i)", Self.bytes) }

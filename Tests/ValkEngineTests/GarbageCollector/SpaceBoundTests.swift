@@ -103,8 +103,9 @@ struct OverwriteLoad {
 
 @Suite struct SpaceBoundTests {
     /// `written`: bytes that log and tree may write for each accepted; more than in stores of a common size, where a
-    /// round of the collector does not find an eighth of all values dead at once.
-    @Test(arguments: [(1024, 3000, 3.8), (4096, 1200, 3.8), (65_536, 300, 1.3)])
+    /// round of the collector does not find an eighth of all values dead at once and the log that is ahead of the
+    /// tables takes a smaller part of what may be garbage.
+    @Test(arguments: [(1024, 3000, 4.4), (4096, 1200, 3.8), (65_536, 300, 1.3)])
     func randomOverwritesStayNearTheTarget(valueBytes: Int, keys: Int, written: Double) throws {
         let seed = TestSeed("SpaceBoundTests.randomOverwrites \(valueBytes)").value
         var load = try OverwriteLoad(keys: keys, valueBytes: valueBytes, segments: 16, seed: seed)
@@ -131,5 +132,26 @@ struct OverwriteLoad {
         #expect(abs((1 + exposed) / (1 - hidden) - target) < 1e-9)
         figures.hiddenBytes = Int(hidden * 1000)
         #expect(abs(figures.exposedMax - Int(exposed * 1000)) <= 2)
+        // However much is hidden, its share of the exposed stays; in a store at rest less.
+        figures.hiddenBytes = 900
+        #expect(figures.exposedMax == Int(100 * figures.shares.exposed))
+        figures.isBusy = false
+        #expect(figures.exposedMax == Int(100 * figures.shares.exposed / 8))
+    }
+
+    /// What the log takes ahead of the tables is paid for by the rest, but not with more than half.
+    @Test(arguments: [0, 50, 100, 500, 5000]) func theLogAheadCounts(ahead: Int) {
+        var figures = SpaceFigures()
+        figures.referencedBytes = 1000
+        figures.target = 1.3
+        figures.overlap = 1
+        figures.aheadBytes = ahead
+        #expect(abs(figures.garbageMaxOfRest - max(150, 300 - Double(ahead))) < 1e-6)
+        figures.isPressing = true
+        #expect(abs(figures.garbageMaxOfRest - max(150, 275 - Double(ahead))) < 1e-6)
+        // What hides nothing is no garbage, and garbage is allowed for it.
+        figures.overlap = 0
+        #expect(abs(figures.garbageMax - 0.3 * Double(1000 + ahead)) < 1e-6)
+        #expect(abs(figures.garbageMaxOfRest - figures.garbageMax * 11 / 12) < 1e-6)
     }
 }
