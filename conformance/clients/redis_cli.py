@@ -56,6 +56,11 @@ with section("one-shot"):
     equal("nil in --no-raw", cli("--no-raw", "GET", "nothing"), "(nil)")
     check("error and -e exit status", cli("-e", "INCR", "greeting").startswith("ERR value is not an integer"))
     equal("-r repeats", cli("-r", "3", "INCR", "n").split(), ["3", "4", "5"])
+    cli("SET", "binary", "\n".join(["more than one line"] * 20))
+    payload = cli("-D", "", "--raw", "DUMP", "binary", binary=True)
+    equal("DUMP into RESTORE -x", (cli("-x", "RESTORE", "copied", "0", text=payload), cli("GET", "copied")),
+          ("OK", "\n".join(["more than one line"] * 20)))
+    equal("DUMP into RESTORE -X", cli("-X", "tag", "RESTORE", "copied", "0", "tag", "REPLACE", text=payload), "OK")
     equal("-n database", (cli("-n", "5", "SET", "five", "5"), cli("-n", "5", "GET", "five"), cli("GET", "five")),
           ("OK", "5", ""))
     equal("-x reads standard input", (cli("-x", "SET", "stdin", text=b"\x00\x01\xff" * 1000),
