@@ -12,13 +12,18 @@ from servers import Sample, Server
 
 KEY_BYTES = 16
 
-# name: (command of redis-benchmark, value bytes, pipeline, requests, values a request)
+# Lua, as limiters have it.
+LIMITER = "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n"
+SCRIPT_GET = ("eval", "return redis.call('GET', KEYS[1])", "1", "key:__rand_int__")
+# name: (test of redis-benchmark or the words of a command, value bytes, pipeline, requests, values a request)
 THROUGHPUT = {
     "set-64-p16": ("set", 64, 16, 1_000_000, 1),
     "get-64-p16": ("get", 64, 16, 1_000_000, 1),
     "set-64-p1": ("set", 64, 1, 200_000, 1),
     "get-64-p1": ("get", 64, 1, 200_000, 1),
     "mset10-64-p1": ("mset", 64, 1, 60_000, 10),
+    "script-get-64-p16": (SCRIPT_GET, 64, 16, 500_000, 1),
+    "script-limit-p16": (("eval", LIMITER, "1", "limit:__rand_int__", "60"), 64, 16, 500_000, 1),
     "set-1k-p16": ("set", 1024, 16, 1_000_000, 1),
 }
 # name: (connections, requests)
@@ -27,8 +32,9 @@ ALWAYS = {"always-c50": (50, 100_000), "always-c1": (1, 4_000)}
 
 def redis_benchmark(port, command, size, pipeline, requests, connections=50):
     """Runs redis-benchmark; returns throughput and latencies in milliseconds."""
-    arguments = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-t", command, "-d", str(size), "-r", "1000000"]
+    arguments = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-d", str(size), "-r", "1000000"]
     arguments += ["-n", str(requests), "-c", str(connections), "-P", str(pipeline)]
+    arguments += ["-t", command] if isinstance(command, str) else list(command)
     run = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
     text = run.stdout.replace("\r", "\n")
     rate = re.search(r"throughput summary: ([\d.]+)", text)
@@ -151,7 +157,8 @@ class Bench:
 
         def once(server, name):
             command, size, pipeline, requests, values = THROUGHPUT[name]
-            if command == "get" and server.folder not in filled and server.kind != "floor":
+            reads = command in ("get", SCRIPT_GET)
+            if reads and server.folder not in filled and server.kind != "floor":
                 # Every key that is asked for is there.
                 load(server, "set", 1_000_000, size=size)
                 machine.wait_until_quiet(server.pid, 30)
@@ -159,7 +166,7 @@ class Bench:
             requests = self.count(requests)
             sample = Sample(server)
             figures = redis_benchmark(server.port, command, size, pipeline, requests)
-            accepted = requests * values * (KEY_BYTES + size) if command != "get" else 0
+            accepted = 0 if reads else requests * values * (KEY_BYTES + size)
             return {**figures, **sample.finish(requests, accepted, 30)}
 
         self.turns(names, "everysec", once)

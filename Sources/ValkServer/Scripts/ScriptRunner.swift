@@ -324,7 +324,6 @@ final class ScriptRunner: ScriptCaller {
         }
         context.putBack(errorsBefore)
         if scratch.pointee.isEmpty { ReplyWriter(out: scratch, version: version).null() }
-        // The end of a line is looked for in replies.
         return .reply(scratch.pointee.view)
     }
 
