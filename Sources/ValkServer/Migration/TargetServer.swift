@@ -1,6 +1,7 @@
 // A connection to another server that MIGRATE brings keys to: whole requests out, lines of replies in, each step within
 // a time. Workers only: it waits.
 
+import CLibevent
 import Glibc
 import ValkBase
 
