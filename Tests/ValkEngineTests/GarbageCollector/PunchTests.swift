@@ -83,6 +83,7 @@ import ValkTestSupport
     @Test func segmentsWithHolesAreStillSegments() throws {
         var fixture = try partlyDead(SimulatedDisk())
         try fixture.store.collectGarbage()
+        let holed = fixture.garbage.filter { $0.value.known != nil }.keys.sorted()
         let punched = try #require(fixture.garbage.first { $0.value.known != nil })
         fixture.store.scrubber.round(paced: false)
         #expect(fixture.store.scrubber.figures.totalErrors == 0, "\(fixture.store.scrubber.figures.lastDamage)")
@@ -95,8 +96,8 @@ import ValkTestSupport
         fixture.store.collector.mayPunch = false
         try overwrite(&fixture, every: 2, fill: 7)
         try fixture.store.collectGarbage()
-        let rewritten = try #require(fixture.garbage[punched.key])
-        #expect(rewritten.generation == 1 && rewritten.known == nil)
+        let rewritten = holed.compactMap { fixture.garbage[$0] }.filter { $0.generation == 1 && $0.known == nil }
+        #expect(!rewritten.isEmpty, "\(fixture.garbage)")
         try fixture.expectAll("rewritten")
         // And holes in what was rewritten.
         fixture.store.collector.mayPunch = true
