@@ -105,7 +105,7 @@ struct OverwriteLoad {
     /// `written`: bytes that log and tree may write for each accepted; more than in stores of a common size, where a
     /// round of the collector does not find an eighth of all values dead at once and the log that is ahead of the
     /// tables takes a smaller part of what may be garbage.
-    @Test(arguments: [(1024, 3000, 4.4), (4096, 1200, 3.8), (65_536, 300, 1.3)])
+    @Test(arguments: [(1024, 3000, 5.0), (4096, 1200, 3.8), (65_536, 300, 1.3)])
     func randomOverwritesStayNearTheTarget(valueBytes: Int, keys: Int, written: Double) throws {
         let seed = TestSeed("SpaceBoundTests.randomOverwrites \(valueBytes)").value
         var load = try OverwriteLoad(keys: keys, valueBytes: valueBytes, segments: 16, seed: seed)
