@@ -315,6 +315,16 @@ struct Views {
         #expect(scripts.caller.lines == ["3 a 1 b", "0 "])
     }
 
+    /// Redis asks the same of its one interpreter.
+    @Test func manyCallsLeaveNothingInTheInterpreter() throws {
+        let scripts = Scripts()
+        scripts.caller.replies = ["incr": ":1\r\n"]
+        for _ in 0..<10_000 {
+            #expect(try scripts.run("return redis.call('incr', KEYS[1])", keys: ["x"]) == ":1|")
+        }
+        #expect(scripts.cache.memoryBytes > 0 && scripts.cache.memoryBytes < 100 << 10)
+    }
+
     @Test func aFlushForgetsScripts() throws {
         let scripts = Scripts()
         #expect(try scripts.run("return 5") == ":5|")
