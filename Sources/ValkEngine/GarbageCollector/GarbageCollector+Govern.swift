@@ -57,7 +57,7 @@ extension GarbageCollector {
             let group = nextGroup(&rest, excess: figures.exposedBytes - exposedMax, room: &room)
             if group.isEmpty { break }
             budget.take(group.reduce(0) { $0 + $1.allocated })
-            let done = try freeing(group) { () throws(StoreError) in try rewrite(group.map(\.segment)).count }
+            let done = try freeing(group) { () throws(StoreError) in try rewrite(group.map(\.segment)) }
             if done > 0 { didWork = true }
         }
         lastFigures.withLock { $0 = figures }
@@ -235,6 +235,6 @@ extension GarbageCollector {
     /// but not so small that a busy log would make many in a second.
     private static func segmentBytes(_ figures: SpaceFigures) -> Int {
         let wanted = max(Double(figures.liveBytes + figures.liveTableBytes) / 128, figures.intakeBytesPerSecond / 16)
-        return min(Int(wanted), 1 << 30)
+        return Int(wanted)
     }
 }

@@ -23,18 +23,18 @@ extension GarbageCollector {
     }
 
     /// Rewrites segments, all of them with one edit: syncs are what this waits for, and so several share them. Returns
-    /// those that have a new file; that others have none is no fault of the store. Throws when the manifest cannot be
+    /// how many have a new file; that others have none is no fault of the store. Throws when the manifest cannot be
     /// written. With `gate` held.
-    func rewrite(_ segments: [UInt32]) throws(StoreError) -> [UInt32] {
+    func rewrite(_ segments: [UInt32]) throws(StoreError) -> Int {
         var copies: [Copy] = []
         for segment in segments {
-            guard let copy = try begin(segment) else { continue }
+            guard let copy = begin(segment) else { continue }
             copies.append(copy)
             _ = controller.atSeam?(.segmentCopied)
             if cancelled.load(ordering: .relaxed) { break }
         }
         copies = synced(copies)
-        if copies.isEmpty { return [] }
+        if copies.isEmpty { return 0 }
         let oldPaths = copies.map { log.files.path($0.segment) }
         try controller.structure.withLock { () throws(StoreError) in
             let next = copies.map { copy in
@@ -68,11 +68,11 @@ extension GarbageCollector {
             $0.bytesMoved += copies.reduce(0) { $0 + UInt64($1.writer.fileBytes) }
         }
         removeReplaced()
-        return copies.map(\.segment)
+        return copies.count
     }
 
     /// Copies what is live of a segment; nil when there is nothing to do or it cannot be done.
-    private func begin(_ segment: UInt32) throws(StoreError) -> Copy? {
+    private func begin(_ segment: UInt32) -> Copy? {
         guard let hold = controller.segments.holdIfHeld(segment) else { return nil }
         let horizon = controller.logManager.horizon.horizon
         let known = controller.structure.withLock { () -> SegmentGarbage? in

@@ -107,16 +107,12 @@ extension ValueLog {
 
     /// Once a tick.
     private func lookForRest() {
-        commitLock.lock()
-        let appended = appendedBytes
-        commitLock.unlock()
-        quietLooks = appended == appendedAtLook ? quietLooks + 1 : 0
-        appendedAtLook = appended
-        if quietLooks == 0 {
-            commitLock.withLock { isResting = false }
-        } else if quietLooks == ValueLog.quietLooksMax {
-            rest()
+        commitLock.withLock {
+            quietLooks = appendedBytes == appendedAtLook ? quietLooks + 1 : 0
+            appendedAtLook = appendedBytes
+            if quietLooks == 0 { isResting = false }
         }
+        if quietLooks == ValueLog.quietLooksMax { rest() }
     }
 
     private static let quietLooksMax = 5
@@ -127,7 +123,7 @@ extension ValueLog {
         commitLock.lock()
         let current = state.pointee.segment
         let needed = LogFormat.aligned(state.pointee.used + 2 * options.urgentBytes, LogFormat.blockBytes)
-        let spares = state.pointee.prepared.filter { !$0.isGivenBack }
+        let ready = state.pointee.prepared.filter { !$0.isGivenBack }
         // With no space the rest is kept for deletes.
         let isLarge = current.capacity - needed >= SegmentSupply.trimmedBytesMin
         if state.pointee.lacksSpace || isStopped.load(ordering: .relaxed) || isResting {
@@ -137,11 +133,11 @@ extension ValueLog {
         isResting = true
         // Before the files are cut: nobody writes behind these ends any more.
         if isLarge { current.capacity = needed }
-        for segment in spares { segment.capacity = LogFormat.segmentHeaderBytes }
+        for segment in ready { segment.capacity = LogFormat.segmentHeaderBytes }
         commitLock.unlock()
         do {
             if isLarge { try current.file.truncate(to: needed) }
-            for segment in spares { try segment.file.truncate(to: LogFormat.segmentHeaderBytes) }
+            for segment in ready { try segment.file.truncate(to: LogFormat.segmentHeaderBytes) }
             try supply.removeSpares()
         } catch {
             report(.note(StoreError(error)))
