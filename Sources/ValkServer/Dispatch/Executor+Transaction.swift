@@ -30,23 +30,12 @@ extension Executor {
         }
         let transaction = connection.transaction ?? Transaction(server.watches)
         transaction.seal()
-        var set = stripes(of: transaction)
-        while true {
-            guard stripes.take(set, waits: mayBlock) else {
-                context.abandon()
-                return .wouldBlock
-            }
+        let outcome = holding(stripes(of: transaction)) { set in
             if transaction.hasScripts { scripts.begin(holding: set, writes: transaction.hasWrites) }
-            let outcome = runQueued(connection, s, transaction, arguments, out)
-            stripes.release(set)
-            if hot.pointee.wantsAllStripes {
-                hot.pointee.wantsAllStripes = false
-                set = .all
-                continue
-            }
-            if transaction.hasScripts, case .done = outcome { scripts.end() }
-            return outcome
+            return runQueued(connection, s, transaction, arguments, out)
         }
+        if transaction.hasScripts, case .done = outcome { scripts.end() }
+        return outcome
     }
 
     /// Stripes of the queued writes (and of what must see them whole) and of the watched keys. Where anything is

@@ -19,22 +19,30 @@ extension Executor {
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ index: Int,
         _ arguments: ArgumentList, _ out: UnsafeMutablePointer<ByteBuffer>
     ) -> Outcome {
-        var set = scriptStripes(index, arguments)
-        while true {
-            guard stripes.take(set, waits: mayBlock) else { return .wouldBlock }
+        let outcome = holding(scriptStripes(index, arguments)) { set in
             scripts.begin(holding: set, writes: false)
-            let outcome = perform(connection, s, index, arguments, out)
+            return perform(connection, s, index, arguments, out)
+        }
+        if case .done = outcome {
+            scripts.end()
+            connection.forgetUnreadKeys()
+        }
+        return outcome
+    }
+
+    /// Runs `body` with stripes held; once more, with all of them, when a script has found these not enough.
+    func holding(_ first: StripeSet, _ body: (StripeSet) -> Outcome) -> Outcome {
+        var set = first
+        while true {
+            guard stripes.take(set, waits: mayBlock) else {
+                context.abandon()
+                return .wouldBlock
+            }
+            let outcome = body(set)
             stripes.release(set)
-            if hot.pointee.wantsAllStripes {
-                hot.pointee.wantsAllStripes = false
-                set = .all
-                continue
-            }
-            if case .done = outcome {
-                scripts.end()
-                connection.forgetUnreadKeys()
-            }
-            return outcome
+            guard hot.pointee.wantsAllStripes else { return outcome }
+            hot.pointee.wantsAllStripes = false
+            set = .all
         }
     }
 
