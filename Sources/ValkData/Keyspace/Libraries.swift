@@ -7,23 +7,9 @@ import ValkEngine
 package enum Libraries {
     /// All of them by name, in order. Waits for the disk.
     package static func all(_ store: Store) throws(Interruption) -> [(name: [UInt8], text: [UInt8])] {
-        let reader = StoreReader(store, mayBlock: true)
-        let lower = KeyScratch()
-        let upper = KeyScratch()
-        defer {
-            lower.deallocate()
-            upper.deallocate()
-        }
-        reader.begin()
-        defer { reader.end() }
         var found: [(name: [UInt8], text: [UInt8])] = []
-        let cursor = try reader.cursor(
-            lower: lower.bound(0, KeySpace.libraries), upper: upper.bound(0, KeySpace.libraries + 1))
-        try cursor.seekToFirst()
-        while cursor.isValid {
-            let text = try cursor.value().array
-            found.append((cursor.key.dropFirst(5).array, text))
-            try cursor.next()
+        try StoreReader(store, mayBlock: true).visitOwn(KeySpace.libraries) { (key, text) throws(Interruption) in
+            found.append((key.dropFirst(5).array, text.array))
         }
         return found
     }

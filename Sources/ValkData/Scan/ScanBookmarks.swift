@@ -104,24 +104,11 @@ package final class ScanBookmarks: @unchecked Sendable {  // All state is behind
         _ store: Store, _ reader: StoreReader, countMax: Int = ScanBookmarks.countMax
     ) throws(Interruption) {
         self.init(store, countMax: countMax)
-        let lower = KeyScratch()
-        let upper = KeyScratch()
-        defer {
-            lower.deallocate()
-            upper.deallocate()
-        }
-        reader.begin()
-        defer { reader.end() }
-        let cursor = try reader.cursor(
-            lower: lower.bound(0, KeySpace.bookmarks), upper: upper.bound(0, KeySpace.bookmarks + 1))
-        try cursor.seekToFirst()
-        while cursor.isValid {
-            let stored = try cursor.value()
-            guard cursor.key.count == 17, stored.count >= 8 else { throw .damaged }
+        try reader.visitOwn(KeySpace.bookmarks) { (key, stored) throws(Interruption) in
+            guard key.count == 17, stored.count >= 8 else { throw .damaged }
             load(
-                namespace: cursor.key.base.bigEndian(5, UInt32.self), label: cursor.key.base.bigEndian(9, UInt64.self),
+                namespace: key.base.bigEndian(5, UInt32.self), label: key.base.bigEndian(9, UInt64.self),
                 floor: stored.base.bigEndian(0, UInt64.self), key: stored.dropFirst(8))
-            try cursor.next()
         }
         for shelf in shelves.values { Self.liftFloors(shelf) }
     }
