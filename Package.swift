@@ -27,6 +27,9 @@ let package = Package(
             name: "CLibevent",
             providers: [.apt(["libevent-dev"])]),
         .systemLibrary(
+            name: "COpenSSL", pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
             name: "CCompression",
             providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(
@@ -64,7 +67,7 @@ let package = Package(
             name: "ValkServer",
             dependencies: [
                 "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk",
-                "CLibevent",
+                "CLibevent", "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

@@ -231,9 +231,23 @@ package enum Action: Sendable {
     case unattached
 }
 
+/// Which arguments of a command are channels that its caller must be allowed to use.
+package struct ChannelArguments: Sendable {
+    /// Only the first argument; otherwise all.
+    package var isOne: Bool
+    /// They are patterns of channels.
+    package var arePatterns: Bool
+
+    package static let first = ChannelArguments(isOne: true, arePatterns: false)
+    package static let all = ChannelArguments(isOne: false, arePatterns: false)
+    package static let allPatterns = ChannelArguments(isOne: false, arePatterns: true)
+}
+
 package struct CommandSpec: Sendable {
     /// Lower case; of a subcommand only its own word.
     package var name: String
+    /// The name it was made with, whatever it is called now (`rename-command`).
+    package let declaredName: String
     /// Arguments with the name(s) included; negative: at least.
     package var arity: Int
     package var flags: CommandFlags
@@ -254,6 +268,10 @@ package struct CommandSpec: Sendable {
     package var replacedBy: String?
     package var subcommands: [CommandSpec]
     package var action: Action
+    /// Nil for commands without channels.
+    package var channels: ChannelArguments?
+    /// It may read the values of keys that it does not name: who runs it must be allowed to read every key.
+    package var readsAnyKey = false
 
     package init(
         _ name: String, arity: Int, flags: CommandFlags = [], keys: [KeySpec] = [], categories: CommandCategories,
@@ -263,6 +281,7 @@ package struct CommandSpec: Sendable {
         action: Action = .unattached
     ) {
         self.name = name
+        declaredName = name
         self.arity = arity
         self.flags = flags
         self.keys = keys
@@ -292,6 +311,13 @@ package struct CommandSpec: Sendable {
     package func hosted(_ id: Int) -> CommandSpec {
         var copy = self
         copy.action = .hosted(id)
+        return copy
+    }
+
+    /// The same command with channels among its arguments.
+    package func with(_ channels: ChannelArguments) -> CommandSpec {
+        var copy = self
+        copy.channels = channels
         return copy
     }
 

@@ -51,6 +51,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let gate: ServerGate
     let stripes = KeyStripes()
     let watches = WatchRegistry()
+    package let users: UserRegistry
     package let scripts = ScriptRegistry()
     package let libraries = LibraryRegistry()
     let runningScripts: RunningScripts
@@ -86,10 +87,11 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     private var baselineLatencies: [Int: LatencyHistogram] = [:]
 
     /// `commands` are all of them but the transaction commands, which the server adds; `hosted` holds the handlers that
-    /// their `.hosted` actions name.
+    /// their `.hosted` actions name. `removedCommands` are none that run, but rules about them can be read.
     package init(
         options: ServerOptions, settings: LiveSettings, store: Store, keyspace: Keyspace, commands: [CommandSpec],
-        hosted: HostedCommands, clock: any WallClock = SystemClock(), logger: Logger
+        removedCommands: [CommandSpec] = [], hosted: HostedCommands, clock: any WallClock = SystemClock(),
+        logger: Logger
     ) {
         self.options = options
         self.settings = settings
@@ -113,6 +115,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         discardIndex = Self.index(of: "discard", table)
         pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
         gate = ServerGate()
+        users = UserRegistry(AccessCatalog(table, removed: removedCommands), gate)
         monitors = MonitorFeed(gate: gate)
         runningScripts = RunningScripts(gate: gate)
         trackingRegistry = TrackingRegistry(server: self)

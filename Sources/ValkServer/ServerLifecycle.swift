@@ -93,6 +93,7 @@ package struct ServerLifecycle {
             return fail("the keyspace cannot be read: \(error)")
         }
         let server = assembly.server
+        if let problem = assembly.loadUsers() { return fail(problem) }
         let pidfile: String?
         do throws(ListenError) {
             try server.bind()

@@ -30,6 +30,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
     static let mayImport: [(module: String, imports: Set<String>)] = [
         ("CValk", []),
         ("CLibevent", []),
+        ("COpenSSL", []),
         ("CCompression", []),
         ("CLua", []),
         ("CValkLua", ["CLua"]),
@@ -44,7 +45,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
             "ValkServer",
             [
                 "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk",
-                "CLibevent",
+                "CLibevent", "COpenSSL",
                 "Logging",
             ]
         ),

@@ -5,7 +5,6 @@ extension CommandSpecs {
     /// Without handlers.
     static var absentSpecs: [CommandSpec] {
         [
-            acl,
             latency,
             module,
             cluster,
@@ -13,63 +12,6 @@ extension CommandSpecs {
             readwrite,
             asking,
         ]
-    }
-
-    private static var acl: CommandSpec {
-        CommandSpec(
-            "acl", arity: -2,
-            categories: [.slow], since: "6.0.0", group: "server",
-            summary: "Groups the commands about users and their rights.", complexity: "Depends on the subcommand",
-            subcommands: [aclCat, aclGetuser, aclHelp, aclList, aclUsers, aclWhoami])
-    }
-
-    private static var aclCat: CommandSpec {
-        CommandSpec(
-            "cat", arity: -2, flags: [.noscript, .loading, .stale],
-            categories: [.slow], since: "6.0.0", group: "server",
-            summary: "Lists the categories, or the commands of one.", complexity: "O(1)",
-            arguments: [
-                ArgumentSpec("categoryname", .string, .optional)
-            ])
-    }
-
-    private static var aclGetuser: CommandSpec {
-        CommandSpec(
-            "getuser", arity: 3, flags: [.admin, .noscript, .loading, .stale],
-            categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
-            summary: "Shows the rules of a user.", complexity: "O(N), N rules",
-            arguments: [
-                ArgumentSpec("username", .string)
-            ],
-            history: [("6.2.0", "Channel patterns."), ("7.0.0", "Selectors.")])
-    }
-
-    private static var aclHelp: CommandSpec {
-        CommandSpec(
-            "help", arity: 2, flags: [.loading, .stale],
-            categories: [.slow], since: "6.0.0", group: "server",
-            summary: "Explains the subcommands.", complexity: "O(1)")
-    }
-
-    private static var aclList: CommandSpec {
-        CommandSpec(
-            "list", arity: 2, flags: [.admin, .noscript, .loading, .stale],
-            categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
-            summary: "Lists the users with their rules.", complexity: "O(N), N users")
-    }
-
-    private static var aclUsers: CommandSpec {
-        CommandSpec(
-            "users", arity: 2, flags: [.admin, .noscript, .loading, .stale],
-            categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
-            summary: "Lists the names of the users.", complexity: "O(N), N users")
-    }
-
-    private static var aclWhoami: CommandSpec {
-        CommandSpec(
-            "whoami", arity: 2, flags: [.noscript, .loading, .stale],
-            categories: [.slow], since: "6.0.0", group: "server",
-            summary: "Tells the user of this connection.", complexity: "O(1)")
     }
 
     private static var latency: CommandSpec {

@@ -22,7 +22,7 @@ package enum CommandSpecs {
 
     /// Session and administration commands without handlers.
     package static var hosted: [CommandSpec] {
-        connectionSpecs + clientSpecs + pubSubSpecs + scriptSpecs + migrationSpecs + serverSpecs + absentSpecs
+        connectionSpecs + [acl] + clientSpecs + pubSubSpecs + scriptSpecs + migrationSpecs + serverSpecs + absentSpecs
     }
 
     /// Bare function values in a dictionary would be wrapped, and every call would pay for it.

@@ -7,7 +7,8 @@ extension CommandSpecs {
         [
             listening(
                 "subscribe", arity: -2, ArgumentSpec("channel", .string, .multiple),
-                summary: "Begins to listen to channels.", complexity: "O(N), N channels"),
+                summary: "Begins to listen to channels.", complexity: "O(N), N channels"
+            ).with(.all),
             listening(
                 "unsubscribe", arity: -1, ArgumentSpec("channel", .string, [.optional, .multiple]),
                 summary: "Ends listening to some channels, or to all.", complexity: "O(N), N channels"),
@@ -15,18 +16,20 @@ extension CommandSpecs {
                 "psubscribe", arity: -2,
                 ArgumentSpec("pattern", .block, .multiple, of: [ArgumentSpec("pattern", .pattern)]),
                 summary: "Begins to listen to all channels whose names match patterns.",
-                complexity: "O(N), N patterns"),
+                complexity: "O(N), N patterns"
+            ).with(.allPatterns),
             listening(
                 "punsubscribe", arity: -1, ArgumentSpec("pattern", .pattern, [.optional, .multiple]),
                 summary: "Ends listening by some patterns, or by all.", complexity: "O(N), N patterns"),
             sharded(
                 "ssubscribe", arity: -2, ArgumentSpec("shardchannel", .string, .multiple),
-                summary: "Begins to listen to shard channels.", complexity: "O(N), N channels"),
+                summary: "Begins to listen to shard channels.", complexity: "O(N), N channels"
+            ).with(.all),
             sharded(
                 "sunsubscribe", arity: -1, ArgumentSpec("shardchannel", .string, [.optional, .multiple]),
                 summary: "Ends listening to some shard channels, or to all.", complexity: "O(N), N channels"),
-            publish,
-            spublish,
+            publish.with(.first),
+            spublish.with(.first),
             pubsub,
         ]
     }

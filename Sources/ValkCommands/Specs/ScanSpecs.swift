@@ -50,7 +50,7 @@ extension CommandSpecs {
 
     /// Valk's own.
     private static var vrange: CommandSpec {
-        CommandSpec(
+        var spec = CommandSpec(
             "vrange", arity: -3, flags: [.readonly], categories: [.keyspace, .read, .slow, .dangerous],
             since: "7.0.15", group: "generic",
             summary: "Lists the keys between two bounds in byte order, with their values if wanted.",
@@ -63,5 +63,7 @@ extension CommandSpecs {
                 ArgumentSpec("withvalues", .pureToken, .optional, token: "WITHVALUES"),
             ],
             tips: ["nondeterministic_output"])
+        spec.readsAnyKey = true
+        return spec
     }
 }

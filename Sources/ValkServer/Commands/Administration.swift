@@ -29,6 +29,12 @@ package struct HandlersByName {
     }
 }
 
+/// Commands with their handlers, and those that `rename-command` has taken out.
+package struct AttachedCommands {
+    package var commands: [CommandSpec]
+    package var removed: [CommandSpec]
+}
+
 package final class Administration: Sendable {
     package let config: ConfigStore
     package let log: ServerLog
@@ -70,6 +76,7 @@ package final class Administration: Sendable {
         addScriptCommands(&handlers)
         addFunctionCommands(&handlers)
         handlers.on("migrate", MigrateCommand.run)
+        addAccessCommands(&handlers)
         addAbsentCommands(&handlers)
         return handlers
     }
@@ -86,7 +93,7 @@ package final class Administration: Sendable {
     /// not there is unknown, as a client expects. Names changed by rename-command are changed here.
     package func attach(
         _ handlers: HandlersByName, to specs: [CommandSpec], into hosted: inout HostedCommands
-    ) -> [CommandSpec] {
+    ) -> AttachedCommands {
         var attached: [CommandSpec] = []
         for spec in specs {
             var spec = spec
@@ -113,21 +120,23 @@ package final class Administration: Sendable {
         return renamed(attached)
     }
 
-    private func renamed(_ specs: [CommandSpec]) -> [CommandSpec] {
+    private func renamed(_ specs: [CommandSpec]) -> AttachedCommands {
         var specs = specs
+        var removed: [CommandSpec] = []
         for (command, name) in config.renamedCommands {
             guard let index = specs.firstIndex(where: { $0.name == command }) else {
                 log.warning("rename-command: no command '\(command)'")
                 continue
             }
             if name.isEmpty {
-                specs.remove(at: index)
+                removed.append(specs.remove(at: index))
             } else {
+                removed += specs.filter { $0.name == name.lowercased() && $0.name != command }
                 specs.removeAll { $0.name == name.lowercased() && $0.name != command }
                 if let index = specs.firstIndex(where: { $0.name == command }) { specs[index].name = name.lowercased() }
             }
         }
-        return specs
+        return AttachedCommands(commands: specs, removed: removed)
     }
 
     private static func randomHexadecimal(_ digits: Int) -> String {
@@ -156,16 +165,5 @@ extension CommandContext {
         fail(
             "ERR unknown subcommand or wrong number of arguments for '\(args[1].string)'. "
                 + "Try \(command.uppercased()) HELP.")
-    }
-}
-
-extension ByteView {
-    /// Equality with a password in a time that does not depend on where they differ.
-    func equalsSecret(_ secret: [UInt8]) -> Bool {
-        var difference = count ^ secret.count
-        for index in 0..<count {
-            difference |= Int(self[index] ^ (secret.isEmpty ? 0xFF : secret[index % secret.count]))
-        }
-        return difference == 0
     }
 }

@@ -155,7 +155,7 @@ extension Administration {
                 filter.address = args[2].string
                 filter.skipsSelf = false
             } else {
-                guard filter.read(args, context) else { return }
+                guard filter.read(args, context, connection.server.users) else { return }
             }
             var closed = 0
             for info in try connection.server.clients(context) where filter.matches(info, own: connection.id) {
@@ -208,11 +208,12 @@ private struct ClientFilter {
     var address: String?
     var localAddress: String?
     var maxAgeSeconds: Int?
+    var user: [UInt8]?
     var type: ClientType?
     var skipsSelf = true
 
     /// Reads the options from the third argument on; replies and returns false when they are wrong.
-    mutating func read(_ args: ArgumentList, _ context: CommandContext) -> Bool {
+    mutating func read(_ args: ArgumentList, _ context: CommandContext, _ users: UserRegistry) -> Bool {
         guard args.count % 2 == 0 else {
             context.failSyntax()
             return false
@@ -238,10 +239,11 @@ private struct ClientFilter {
             } else if args[at].equalsIgnoringCase("maxage"), let seconds = Decimal.parse(value), seconds > 0 {
                 maxAgeSeconds = Int(seconds)
             } else if args[at].equalsIgnoringCase("user") {
-                guard value == ByteView("default") else {
+                guard users.user(value) != nil else {
                     context.fail("ERR No such user '\(value.string)'")
                     return false
                 }
+                user = value.array
             } else if args[at].equalsIgnoringCase("skipme"), let yes = value.asYesNo {
                 skipsSelf = yes
             } else {
@@ -257,6 +259,7 @@ private struct ClientFilter {
         if let id, info.id != id { return false }
         if let address, info.address != address { return false }
         if let localAddress, info.localAddress != localAddress { return false }
+        if let user, info.user != user { return false }
         if let maxAgeSeconds, info.ageSeconds < maxAgeSeconds { return false }
         if let type, !type.matches(info) { return false }
         return true
@@ -289,7 +292,7 @@ enum ClientLine {
         line += " multi-mem=\(info.queuedBytes) rbs=\(info.outputCapacityBytes) rbp=\(info.outputCapacityBytes)"
         line += " obl=\(info.outputBytes) oll=0 omem=0 tot-mem=\(info.totalMemoryBytes) events=\(events)"
         let redirect = info.isTracked ? Int64(info.redirect) : -1
-        line += " cmd=\(command) user=default redir=\(redirect) resp=\(info.protocolVersion)"
+        line += " cmd=\(command) user=\(string(info.user)) redir=\(redirect) resp=\(info.protocolVersion)"
         line += " lib-name=\(string(info.libraryName)) lib-ver=\(string(info.libraryVersion))\n"
         return line
     }

@@ -99,7 +99,7 @@ extension Administration {
             return context.fail("ERR Invalid number of arguments specified for command")
         }
         let none: [CommandKeyFinder.Key]? = spec.flags.contains(.noMandatoryKeys) ? [] : nil
-        guard let found = CommandKeyFinder.keys(spec.keys, command) ?? none else {
+        guard let found = CommandKeyFinder.keys(spec, command) ?? none else {
             return context.fail("ERR Invalid arguments specified for command")
         }
         context.reply.array(found.count)
@@ -112,75 +112,6 @@ extension Administration {
             } else {
                 context.reply.bulk(command[key.position])
             }
-        }
-    }
-}
-
-/// Where a command's keys are among its arguments, from its key specs.
-enum CommandKeyFinder {
-    struct Key {
-        let position: Int
-        let flags: KeySpec.Flags
-    }
-
-    /// Nil when the specs cannot tell or the arguments do not fit them.
-    static func keys(_ specs: [KeySpec], _ command: ArgumentList) -> [Key]? {
-        var found: [Key] = []
-        for spec in specs {
-            // Beside keys behind a word, the empty string stands for no key (MIGRATE).
-            if case .keyword = spec.begin, spec.flags.contains(.incomplete), begin(spec.begin, command) != nil {
-                found.removeAll { command[$0.position].isEmpty }
-            }
-            guard let first = begin(spec.begin, command) else {
-                if case .keyword = spec.begin { continue }
-                return nil
-            }
-            guard let positions = positions(spec.find, first, command) else { return nil }
-            for position in positions {
-                guard position > 0, position < command.count else { return nil }
-                if spec.flags.contains(.notKey) { continue }
-                found.append(Key(position: position, flags: flags(of: spec, command)))
-            }
-        }
-        return found
-    }
-
-    /// What is done with the keys of `spec`, for flags that depend on the options: SET reads only with GET.
-    private static func flags(of spec: KeySpec, _ command: ArgumentList) -> KeySpec.Flags {
-        guard spec.flags.contains(.variableFlags) else { return spec.flags }
-        let reads = (3..<max(3, command.count)).contains { command[$0].equalsIgnoringCase("get") }
-        return reads ? [.rw, .access, .update] : [.ow, .update]
-    }
-
-    private static func begin(_ begin: KeySpec.Begin, _ command: ArgumentList) -> Int? {
-        switch begin {
-        case .index(let index): return index
-        case .keyword(let word, let startFrom):
-            let forward = startFrom >= 0
-            var at = forward ? startFrom : command.count + startFrom
-            while at > 0 && at < command.count {
-                if command[at].string.uppercased() == word.uppercased() { return at + 1 }
-                at += forward ? 1 : -1
-            }
-            return nil
-        case .unknown: return nil
-        }
-    }
-
-    private static func positions(_ find: KeySpec.Find, _ first: Int, _ command: ArgumentList) -> StrideTo<Int>? {
-        switch find {
-        case .range(let last, let step, let limit):
-            var end = first + last
-            if last < 0 { end = limit > 1 ? first + (command.count - first) / limit + last : command.count + last }
-            return stride(from: first, to: end + 1, by: max(1, step))
-        case .keyCount(let countIndex, let offset, let step):
-            let at = first + countIndex
-            guard at > 0, at < command.count, let count = Decimal.parse(command[at]), count >= 0,
-                count <= Int64(command.count)
-            else { return nil }
-            let start = first + offset
-            return stride(from: start, to: start + Int(count) * max(1, step), by: max(1, step))
-        case .unknown: return nil
         }
     }
 }

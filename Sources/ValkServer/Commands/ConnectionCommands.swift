@@ -45,40 +45,35 @@ extension Administration {
             context.reply.ok()
         }
         handlers.on("auth") { connection, context throws(Interruption) in
-            let settings = connection.server.settings
-            switch context.args.count {
-            case 2:
-                if !settings.passwordRequired.load(ordering: .relaxed) {
-                    return context.fail(
-                        "ERR AUTH <password> called without any password configured for the default user. "
-                            + "Are you sure your configuration is correct?")
-                }
-                if Administration.authenticate(connection, ByteView("default"), context.args[1]) {
-                    context.reply.ok()
-                } else {
-                    context.fail(wrongPassword)
-                }
-            case 3:
-                if Administration.authenticate(connection, context.args[1], context.args[2]) {
-                    context.reply.ok()
-                } else {
-                    context.fail(wrongPassword)
-                }
-            default: context.failSyntax()
+            let args = context.args
+            guard args.count <= 3 else { return context.failSyntax() }
+            if args.count == 2 && connection.server.users.isWithoutPassword {
+                return context.fail(
+                    "ERR AUTH <password> called without any password configured for the default user. "
+                        + "Are you sure your configuration is correct?")
             }
+            let user = args.count == 2 ? ByteView("default") : args[1]
+            guard Administration.logIn(connection, user, args[args.count - 1], args[0]) else {
+                return context.fail(wrongPassword)
+            }
+            context.reply.ok()
         }
         handlers.on("hello", hello)
     }
 
-    /// There is one user, "default"; without a password in the settings it takes any.
-    private static func authenticate(_ connection: Connection, _ user: ByteView, _ password: ByteView) -> Bool {
-        let settings = connection.server.settings
-        guard user == ByteView("default") else { return false }
-        if settings.passwordRequired.load(ordering: .relaxed) && !password.equalsSecret(settings.password) {
-            return false
+    /// Logs a client in; false, and an entry in ACL LOG, when name and password do not fit. `command` is what the
+    /// client sent.
+    private static func logIn(
+        _ connection: Connection, _ name: ByteView, _ password: ByteView, _ command: ByteView
+    ) -> Bool {
+        let server = connection.server
+        if let user = server.users.admit(name, password: password) {
+            connection.logIn(as: user)
+            return true
         }
-        connection.isAuthenticated = true
-        return true
+        let context: AccessLog.Context = connection.inTransaction ? .multi : .toplevel
+        server.users.log.add(server.refusalEntry(connection, .auth, context, command.array, user: name.array))
+        return false
     }
 
     private var hello: HostedHandler {
@@ -96,7 +91,7 @@ extension Administration {
             while at < args.count {
                 let rest = args.count - at - 1
                 if args[at].equalsIgnoringCase("auth") && rest >= 2 {
-                    guard Administration.authenticate(connection, args[at + 1], args[at + 2]) else {
+                    guard Administration.logIn(connection, args[at + 1], args[at + 2], args[0]) else {
                         return context.fail(wrongPassword)
                     }
                     at += 3

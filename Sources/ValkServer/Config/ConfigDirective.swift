@@ -62,7 +62,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case replication = "Valk does not replicate yet"
     case cluster = "Valk has no cluster mode yet"
     case tls = "Valk does not speak TLS yet"
-    case accessLists = "Valk has no access control lists yet"
     case encodings = "Valk keeps collections on disk, not in Redis' compact encodings"
     case eviction = "Valk keeps data on disk and evicts nothing"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"

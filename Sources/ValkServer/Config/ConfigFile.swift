@@ -27,7 +27,7 @@ package enum ConfigFileError: Error, Sendable {
     }
 }
 
-struct ConfigLine {
+struct ConfigLine: Sendable {
     let origin: String
     let number: Int
     let bytes: [UInt8]
@@ -91,6 +91,13 @@ extension ConfigStore {
         let given = Array(words.dropFirst())
         if let index = index(of: name) {
             try read(directive: index, name: name, given: given, line: line)
+        } else if name == "user", !given.isEmpty {
+            let user = DeclaredUser(name: given[0], words: Array(given.dropFirst()), line: line)
+            guard add(user) else {
+                throw line.fault(
+                    "Error in user declaration '\(String(decoding: given[0], as: UTF8.self))': Duplicate user found. A "
+                        + "user can only be defined once in config files")
+            }
         } else {
             try readSpecial(name, given.map { String(decoding: $0, as: UTF8.self) }, line: line, depth: depth)
         }
@@ -126,10 +133,9 @@ extension ConfigStore {
             for path in TextFile.matching(given[0]) { try load(file: path, depth: depth + 1) }
         case ("rename-command", 2):
             rename(command: given[0].lowercased(), to: given[1])
-        case ("user", 1...), ("loadmodule", 1...):
-            let what = name == "user" ? "access control lists" : "modules"
+        case ("loadmodule", 1...):
             throw line.fault(
-                "Valk has no \(what) yet: the server does not start as if '\(name)' had been obeyed",
+                "Valk has no modules yet: the server does not start as if '\(name)' had been obeyed",
                 hint: "Remove the line")
         default:
             if ConfigSchema.forgottenNames.contains(name) && given.count == 1 {
@@ -145,7 +151,7 @@ extension ConfigStore {
     /// The known name with the fewest edits to `name`, if they are few.
     package func nearestName(_ name: String) -> String? {
         var best: (name: String, distance: Int)?
-        for known in names + ["include", "rename-command"] {
+        for known in names + ["include", "rename-command", "user"] {
             let distance = editDistance(Array(name.utf8), Array(known.utf8))
             if distance < best?.distance ?? Int.max { best = (known, distance) }
         }

@@ -2,8 +2,8 @@
 //
 // Comments, blank lines and the order stay. A directive's first line gets the present value, further lines of the same
 // directive go (save and client-output-buffer-limit are one line here), and what is not in the file and differs from
-// its default is appended. `include` and `rename-command` lines stay as they are; what an included file says is
-// repeated only where it differs from the default.
+// its default is appended. The first `user` line gives way to all users in force. `include` and `rename-command` lines
+// stay as they are; what an included file says is repeated only where it differs from the default.
 
 import ValkBase
 
@@ -29,12 +29,18 @@ extension ConfigStore {
         var out: [[UInt8]] = []
         var done = Set<Int>()
         var hasMark = false
+        var hasUsers = false
         for line in splitLines(old) {
             if line == Array(ConfigStore.rewriteMark.utf8) { hasMark = true }
             guard let words = ConfigWords.split(line), let head = words.first, head.first != UInt8(ascii: "#"),
                 let index = index(of: String(decoding: head, as: UTF8.self).lowercased())
             else {
-                out.append(line)
+                if ConfigWords.split(line)?.first.map(lowercased) == Array("user".utf8) {
+                    if !hasUsers { out += linesOfUsers }
+                    hasUsers = true
+                } else {
+                    out.append(line)
+                }
                 continue
             }
             if done.insert(index).inserted { out += lines(index) }
@@ -45,6 +51,11 @@ extension ConfigStore {
                 hasMark = true
             }
             out += lines(index)
+        }
+        if !hasUsers {
+            let lines = linesOfUsers
+            if !lines.isEmpty && !hasMark { out.append(Array(ConfigStore.rewriteMark.utf8)) }
+            out += lines
         }
         return Array(out.map { $0 + [0x0A] }.joined())
     }

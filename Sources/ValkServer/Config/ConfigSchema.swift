@@ -55,6 +55,15 @@ package enum ConfigSchema {
                 "requirepass", .text, "", help: "Password that clients must give with AUTH; empty for none.",
                 isSecret: true),
             ConfigDirective(
+                "aclfile", .text, "", .atStart,
+                help: "File with users and their rules, a line each; empty for those of `user` lines."),
+            ConfigDirective(
+                "acl-pubsub-default", .choice(["allchannels", "resetchannels"]), "resetchannels",
+                help: "Channels that a new user or selector may use before any rule: all or none."),
+            ConfigDirective(
+                "acllog-max-len", .integer(upToLong), "128", unit: "entries",
+                help: "Refused commands that ACL LOG remembers."),
+            ConfigDirective(
                 "maxclients", .integer(1...Int64(UInt32.max)), "10000", unit: "connections",
                 help: "Connections at most; further ones get an error and are closed."),
             ConfigDirective(

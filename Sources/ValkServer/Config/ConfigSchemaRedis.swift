@@ -106,12 +106,6 @@ extension ConfigSchema {
             int("tls-session-cache-timeout", upToInt, "300", .tls),
         ]
             + files.map { ConfigDirective($0, .text, "", .live, .ignored(.tls), isSecret: $0.hasSuffix("-pass")) }
-            + [
-                ConfigDirective(
-                    "aclfile", .text, "", .atStart, .refused("Valk has no access control lists yet")),
-                int("acllog-max-len", upToLong, "128", .accessLists),
-                choice("acl-pubsub-default", ["allchannels", "resetchannels"], "resetchannels", .accessLists),
-            ]
     }
 
     static var redisData: [ConfigDirective] {

@@ -15,6 +15,13 @@ package struct ConfigSetError: Error, Sendable {
     package let text: String
 }
 
+/// A `user` line: the name and the words behind it, and where it stands.
+struct DeclaredUser: Sendable {
+    let name: [UInt8]
+    let words: [[UInt8]]
+    let line: ConfigLine
+}
+
 package final class ConfigStore: @unchecked Sendable {  // `lock` guards every var.
     package typealias Applier = @Sendable (ConfigValue) throws(ConfigValueError) -> Void
 
@@ -29,6 +36,9 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     private var appliers: [Int: [Applier]] = [:]
     private var ignoredNames: [String] = []
     private var renames: [(command: String, name: String)] = []
+    private var declaredUsers: [DeclaredUser] = []
+    /// The users in force as `user` lines, for CONFIG REWRITE; nil where the file has none to say.
+    private var userLines: (@Sendable () -> [[UInt8]])?
     private var filePath: String?
     private var directoryLine: ConfigLine?
 
@@ -84,6 +94,9 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     /// `rename-command` lines: the command in lower case and its new name, empty for none.
     package var renamedCommands: [(command: String, name: String)] { lock.withLock { renames } }
 
+    /// `user` lines of the settings, in order.
+    var users: [DeclaredUser] { lock.withLock { declaredUsers } }
+
     /// One line for the log that names the directives given without effect; nil when there are none.
     package var ignoredWarning: String? {
         let names = lock.withLock { ignoredNames }
@@ -108,6 +121,20 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     func remember(file path: String) { lock.withLock { filePath = path } }
 
     func rename(command: String, to name: String) { lock.withLock { renames.append((command, name)) } }
+
+    /// False when there is a user of that name already.
+    func add(_ user: DeclaredUser) -> Bool {
+        lock.withLock {
+            if declaredUsers.contains(where: { $0.name == user.name }) { return false }
+            declaredUsers.append(user)
+            return true
+        }
+    }
+
+    /// What CONFIG REWRITE is to write for the users.
+    func onRewrite(_ lines: @escaping @Sendable () -> [[UInt8]]) { lock.withLock { userLines = lines } }
+
+    var linesOfUsers: [[UInt8]] { lock.withLock { userLines }.map { $0() } ?? [] }
 
     func noteIgnored(_ name: String) { lock.withLock { if !ignoredNames.contains(name) { ignoredNames.append(name) } } }
 

@@ -80,7 +80,6 @@ package struct SettingsWiring {
         follow("timeout") { settings.idleTimeoutSeconds.store(Int($0.number), ordering: .relaxed) }
         follow("tcp-keepalive") { settings.keepAliveSeconds.store(Int($0.number), ordering: .relaxed) }
         follow("protected-mode") { settings.protectedMode.store($0.number != 0, ordering: .relaxed) }
-        follow("requirepass") { settings.password = $0.bytes }
         follow("slowlog-log-slower-than") {
             settings.slowlogThresholdMicroseconds.store(Int($0.number), ordering: .relaxed)
         }
@@ -105,6 +104,17 @@ package struct SettingsWiring {
             settings.pushedOutputSoftSeconds.store(limits[8], ordering: .relaxed)
         }
         settings.debugCommand.store(config.integer("enable-debug-command"), ordering: .relaxed)
+    }
+
+    /// Hands the settings about users to those who keep them.
+    package func wireUsers(_ server: Server) {
+        let users = server.users
+        follow("acl-pubsub-default") {
+            users.newUsersHaveChannels.store($0.text == "allchannels", ordering: .relaxed)
+        }
+        follow("acllog-max-len") { users.log.lengthMax = Int($0.number) }
+        if !config.bytes("requirepass").isEmpty { users.setDefaultPassword(config.bytes("requirepass")) }
+        config.onChange("requirepass") { value throws(ConfigValueError) in users.setDefaultPassword(value.bytes) }
     }
 
     /// Lets `bind` and `port` move the server while it serves, and a lower bound on tracked keys act at once.

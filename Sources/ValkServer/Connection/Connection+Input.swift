@@ -143,7 +143,7 @@ extension EventLoop {
         var announced = 0
         parsing: while true {
             var limits = limits
-            limits.authenticated = s.pointee.flags.contains(.authenticated)
+            limits.authenticated = s.pointee.flags.contains(.authenticated) || server.users.isOpen
             switch s.pointee.parser.next(bytes, length, limits) {
             case .command:
                 if announced == 0 {

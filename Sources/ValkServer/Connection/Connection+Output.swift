@@ -88,6 +88,8 @@ extension EventLoop {
             ? settings.pushedOutputSoftBytes.load(ordering: .relaxed)
             : settings.normalOutputSoftBytes.load(ordering: .relaxed)
         let pending = s.pointee.pendingOutput
+        // Who has not logged in is not kept answers for.
+        if pending > 1024 && !s.pointee.flags.contains(.authenticated) && !server.users.isOpen { return true }
         if hard > 0 && pending > hard { return true }
         guard soft > 0 && pending > soft else {
             s.pointee.softLimitSince = 0

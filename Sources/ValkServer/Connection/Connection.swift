@@ -26,7 +26,10 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     /// libevent's events, made at `open`; nil after `close`.
     var readEvent: OpaquePointer?
     var writeEvent: OpaquePointer?
-    private var names = ConnectionNames()
+    private var ownNames: ConnectionNames
+    /// What its user may do, and the version of all rights at which that was looked up (0: never). The session's.
+    private var rights: AccessRights?
+    private var rightsVersion: UInt64 = 0
     /// MULTI's queue and WATCH's keys; made when first needed.
     var transaction: Transaction?
     /// What the client listens to; made when first needed.
@@ -47,19 +50,52 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
 
     /// CLIENT SETNAME; empty for none. Names may be asked for by one thread while another sets them.
     package var name: [UInt8] {
-        get { server.registry.namesLock.withLock { names.client } }
-        set { server.registry.namesLock.withLock { names.client = newValue } }
+        get { server.registry.namesLock.withLock { ownNames.client } }
+        set { server.registry.namesLock.withLock { ownNames.client = newValue } }
     }
 
     /// CLIENT SETINFO.
     package var libraryName: [UInt8] {
-        get { server.registry.namesLock.withLock { names.library } }
-        set { server.registry.namesLock.withLock { names.library = newValue } }
+        get { server.registry.namesLock.withLock { ownNames.library } }
+        set { server.registry.namesLock.withLock { ownNames.library = newValue } }
     }
 
     package var libraryVersion: [UInt8] {
-        get { server.registry.namesLock.withLock { names.libraryVersion } }
-        set { server.registry.namesLock.withLock { names.libraryVersion = newValue } }
+        get { server.registry.namesLock.withLock { ownNames.libraryVersion } }
+        set { server.registry.namesLock.withLock { ownNames.libraryVersion = newValue } }
+    }
+
+    /// All of it at once.
+    var names: ConnectionNames {
+        get { server.registry.namesLock.withLock { ownNames } }
+        set {
+            server.registry.namesLock.withLock { ownNames = newValue }
+            rightsVersion = 0
+            state.pointee.unrestrictedVersion = 0
+        }
+    }
+
+    /// Who the client is logged in as; "default" also where it is not. May be asked for on any thread.
+    package var user: AccessUser {
+        get { server.registry.namesLock.withLock { ownNames.user } }
+        set {
+            server.registry.namesLock.withLock { ownNames.user = newValue }
+            rightsVersion = 0
+            state.pointee.unrestrictedVersion = 0
+        }
+    }
+
+    /// What the user may do now; nil while that is everything.
+    func restrictions() -> AccessRights? {
+        // Before the rights: see `UserRegistry`.
+        let version = server.gate.accessVersion
+        if rightsVersion != version {
+            let now = server.users.rights(of: user)
+            rights = now.isUnrestricted ? nil : now
+            rightsVersion = version
+        }
+        if rights == nil { state.pointee.unrestrictedVersion = version }
+        return rights
     }
 
     init(
@@ -71,6 +107,7 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
         self.loop = loop
         self.address = address
         self.localAddress = localAddress
+        ownNames = ConnectionNames(user: server.users.defaultUser)
         state = .allocate(capacity: 1)
         state.initialize(to: ConnectionState(descriptor: descriptor, flags: flags, now: now))
     }
@@ -85,8 +122,9 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     }
 }
 
-/// What a client calls itself.
-private struct ConnectionNames {
+/// What a client calls itself, and who it is.
+struct ConnectionNames {
+    var user: AccessUser
     var client: [UInt8] = []
     var library: [UInt8] = []
     var libraryVersion: [UInt8] = []

@@ -41,7 +41,7 @@ struct LoopFlags: OptionSet {
 /// What the session is and wants.
 struct ConnectionFlags: OptionSet {
     let rawValue: UInt32
-    /// The password was given, or none was needed when the client came.
+    /// Logged in, or nobody had to when the client came.
     static let authenticated = ConnectionFlags(rawValue: 1 << 0)
     static let multi = ConnectionFlags(rawValue: 1 << 1)
     /// A command could not be queued: EXEC aborts.
@@ -95,6 +95,8 @@ struct ConnectionState: ~Copyable {
     /// RESP version, 2 or 3.
     var version: UInt8 = 2
     var database: Int32 = 0
+    /// The version of all rights at which this client's user could do everything; 0 while that is not known.
+    var unrestrictedVersion: UInt64 = 0
     /// Index of the command run last, -1 for none.
     var lastCommand: Int32 = -1
     /// Index of the command that is deferred or paused.

@@ -174,7 +174,7 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
             // A socket whose own address is not to be had is served all the same.
             _ = valk_socket_address(accepted, false, &own)
             if !remote.isLoopback && settings.protectedMode.load(ordering: .relaxed)
-                && !settings.passwordRequired.load(ordering: .relaxed)
+                && server.users.isWithoutPassword
             {
                 counters.add(.connectionsRefused)
                 return turnAway(accepted, Self.protectedModeText)

@@ -19,8 +19,18 @@ extension Executor {
             refuse(connection, index, Self.protectedText, reply)
             return .refused
         }
-        if !s.pointee.flags.contains(.authenticated) && !flags.contains(.noAuth) {
+        if !s.pointee.flags.contains(.authenticated) && !flags.contains(.noAuth) && !server.users.isOpen {
             refuse(connection, index, "NOAUTH Authentication required.", reply)
+            return .refused
+        }
+        let inMulti = s.pointee.flags.contains(.multi)
+        if inMulti && flags.contains(.noMulti) {
+            refuse(connection, index, "ERR Command not allowed inside a transaction", reply)
+            return .refused
+        }
+        if let denial = denial(connection, index, arguments) {
+            noteDenial(denial, connection, index, arguments, inMulti ? .multi : .toplevel)
+            refuse(connection, index, refusal(denial, index), reply)
             return .refused
         }
         if s.pointee.flags.contains(.subscribed) && s.pointee.version == 2 && !server.runsWhileSubscribed[index] {
@@ -28,11 +38,6 @@ extension Executor {
                 connection, index,
                 "ERR Can't execute '\(table.fullNames[index])': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
                     + "RESET are allowed in this context", reply)
-            return .refused
-        }
-        let inMulti = s.pointee.flags.contains(.multi)
-        if inMulti && flags.contains(.noMulti) {
-            refuse(connection, index, "ERR Command not allowed inside a transaction", reply)
             return .refused
         }
         let conditions = gate.conditions

@@ -31,10 +31,14 @@ extension Executor {
         let transaction = connection.transaction ?? Transaction(server.watches)
         transaction.seal()
         let outcome = holding(stripes(of: transaction)) { set in
+            if !refusals.isEmpty { refusals.removeAll() }
             if transaction.hasScripts { scripts.begin(holding: set, writes: transaction.hasWrites) }
             return runQueued(connection, s, transaction, arguments, out)
         }
-        if transaction.hasScripts, case .done = outcome { scripts.end() }
+        if case .done = outcome {
+            if transaction.hasScripts { scripts.end() }
+            if !refusals.isEmpty { noteRefusals() }
+        }
         return outcome
     }
 
@@ -60,7 +64,8 @@ extension Executor {
     ) -> Outcome {
         let before = out.pointee.count
         let session = (
-            database: s.pointee.database, version: s.pointee.version, flags: s.pointee.flags, name: connection.name
+            database: s.pointee.database, version: s.pointee.version, flags: s.pointee.flags,
+            names: connection.names
         )
         var position: UInt64 = 0
         s.pointee.flags.insert(.executing)
@@ -84,7 +89,7 @@ extension Executor {
             s.pointee.flags = session.flags
             // Subscriptions stay: the next attempt finds them.
             connection.refreshSubscribed()
-            connection.name = session.name
+            connection.names = session.names
             if error == .wouldBlock && (!mayBlock || hot.pointee.wantsAllStripes) { return .wouldBlock }
             prepare(s, arguments, out)
             explain(error, execIndex)
@@ -106,7 +111,13 @@ extension Executor {
         let errors = context.effects.errorReplies
         prepare(s, arguments, out)
         do throws(Interruption) {
-            try handle(connection, index)
+            // Rights may have changed since it was queued.
+            if let denial = denial(connection, index, arguments) {
+                noteDenialLater(denial, connection, index, arguments, .multi)
+                context.fail(lateRefusal(denial))
+            } else {
+                try handle(connection, index)
+            }
         } catch {
             if error == .wouldBlock { throw error }
             out.pointee.truncate(before)

@@ -57,6 +57,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     private var scriptRunner: ScriptRunner?
     /// Keys that were changed, and by whom, since those with prefixes were told last.
     var changedKeys: [[UInt8]: UInt64] = [:]
+    /// What the running transaction or script was refused.
+    var refusals: [AccessLog.Entry] = []
     private let store: Unmanaged<Store>
     private let batch: Unmanaged<WriteBatch>
 
@@ -161,6 +163,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         // One test for everything unusual.
         if !s.pointee.flags.isDisjoint(with: .needsCare) || !s.pointee.flags.contains(.authenticated)
             || !gate.conditions.isEmpty || flags.contains(.protected)
+            || s.pointee.unrestrictedVersion != gate.accessVersion
         {
             switch admit(connection, s, index, arguments, reply) {
             case .run: break

@@ -1,9 +1,7 @@
 // Settings that may change while the server runs and that loops and workers look at. Each is an atomic of its own:
-// CONFIG SET stores, loops load without ordering, and a change is seen within a turn. The password, which is more than
-// a word, sits behind a lock; whether there is one is an atomic.
+// CONFIG SET stores, loops load without ordering, and a change is seen within a turn.
 
 import Synchronization
-import ValkBase
 
 package final class LiveSettings: Sendable {
     /// `proto-max-bulk-len`, bytes.
@@ -50,20 +48,5 @@ package final class LiveSettings: Sendable {
     /// `enable-debug-command`: 0 no, 1 yes, 2 for connections from this machine.
     package let debugCommand = Atomic<Int>(0)
 
-    private let lock = Lock()
-    // SAFETY: read and written under `lock` only.
-    private nonisolated(unsafe) var passwordBytes: [UInt8] = []
-    /// Whether a password is set.
-    package let passwordRequired = Atomic<Bool>(false)
-
     package init() {}
-
-    /// `requirepass`; empty is none.
-    package var password: [UInt8] {
-        get { lock.withLock { passwordBytes } }
-        set {
-            lock.withLock { passwordBytes = newValue }
-            passwordRequired.store(!newValue.isEmpty, ordering: .relaxed)
-        }
-    }
 }

@@ -25,12 +25,21 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
     init() {
         word = .allocate(byteCount: 64, alignment: 64)
         word.storeBytes(of: 0, as: UInt64.self)
+        word.storeBytes(of: 1, toByteOffset: 8, as: UInt64.self)
     }
 
     deinit { word.deallocate() }
 
     @inline(__always)
     var conditions: Conditions { Conditions(rawValue: valk_load_relaxed_u64(word)) }
+
+    /// Raised with every change of a user (`UserRegistry`); from 1. It lies beside the conditions, because both are
+    /// looked at before each command.
+    @inline(__always)
+    var accessVersion: UInt64 { valk_load_relaxed_u64(word + 8) }
+
+    /// One caller at a time.
+    func raiseAccessVersion() { valk_store_relaxed_u64(word + 8, accessVersion &+ 1) }
 
     func raise(_ condition: Conditions) { change { $0.insert(condition) } }
 

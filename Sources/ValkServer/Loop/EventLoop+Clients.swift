@@ -24,7 +24,8 @@ extension EventLoop {
         let tracking = s.pointee.phase == .deferred ? nil : connection.tracking
         let queuedBytes = transaction?.memoryBytes ?? 0
         return ClientInfo(
-            id: connection.id, address: connection.address, localAddress: connection.localAddress,
+            id: connection.id, user: connection.user.name, address: connection.address,
+            localAddress: connection.localAddress,
             descriptor: s.pointee.descriptor, name: connection.name, libraryName: connection.libraryName,
             libraryVersion: connection.libraryVersion,
             ageSeconds: Int((now - min(now, s.pointee.createdAt)) / 1_000_000_000), idleSeconds: idleSeconds,

@@ -237,7 +237,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     func adopt(_ descriptor: Int32, _ peer: SocketPeer) {
         openTurn()
         var flags = peer.flags
-        if !server.settings.passwordRequired.load(ordering: .relaxed) { flags.insert(.authenticated) }
+        if server.users.isOpen { flags.insert(.authenticated) }
         let connection = Connection(
             id: peer.id, server: server, loop: self, descriptor: descriptor, address: peer.address,
             localAddress: peer.localAddress, flags: flags, now: hot.pointee.now)

@@ -89,7 +89,7 @@ package final class SlowLog: Sendable {
     }
 }
 
-/// Which arguments of a command must not be shown to others: passwords in AUTH, HELLO and CONFIG SET.
+/// Which arguments of a command must not be shown to others: passwords in AUTH, HELLO, ACL SETUSER and CONFIG SET.
 package struct SecretArguments {
     private var hidden: Set<Int> = []
 
@@ -107,6 +107,8 @@ package struct SecretArguments {
                 if arguments[index].equalsIgnoringCase("auth") { hidden.insert(index + 1) }
                 if arguments[index].equalsIgnoringCase("auth2") { hidden.formUnion([index + 1, index + 2]) }
             }
+        } else if arguments[0].equalsIgnoringCase("acl"), arguments[1].equalsIgnoringCase("setuser") {
+            hidden = Set(2..<max(2, arguments.count))
         } else if arguments[0].equalsIgnoringCase("config"), arguments[1].equalsIgnoringCase("set") {
             for index in stride(from: 2, to: arguments.count - 1, by: 2)
             where SecretArguments.isSecret(arguments[index]) {

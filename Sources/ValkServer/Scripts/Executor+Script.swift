@@ -21,10 +21,12 @@ extension Executor {
     ) -> Outcome {
         let outcome = holding(scriptStripes(index, arguments)) { set in
             scripts.begin(holding: set, writes: false)
+            if !refusals.isEmpty { refusals.removeAll() }
             return perform(connection, s, index, arguments, out)
         }
         if case .done = outcome {
             scripts.end()
+            if !refusals.isEmpty { noteRefusals() }
             connection.forgetUnreadKeys()
         }
         return outcome

@@ -281,6 +281,10 @@ final class ScriptRunner: ScriptCaller {
         if entry.flags.contains(.noscript) && !server.settings.scriptsMayAll.load(ordering: .relaxed) {
             return refuse("This Redis command is not allowed from script", index)
         }
+        if let denial = executor.denial(connection, index, arguments) {
+            executor.noteDenialLater(denial, connection, index, arguments, .lua)
+            return refuse(Self.refusal(denial), index)
+        }
         if isReadOnly && (entry.flags.contains(.write) || server.hasEffects[index]) {
             return refuse("Write commands are not allowed from read-only scripts.", index)
         }
@@ -350,7 +354,7 @@ final class ScriptRunner: ScriptCaller {
     private func holdsKeys(_ entry: CommandEntry, _ index: Int, _ arguments: ArgumentList) -> Bool {
         if entry.flags.contains(.allKeys) { return false }
         if entry.keysMove || entry.firstKey <= 0 {
-            guard let keys = CommandKeyFinder.keys(server.table.specs[index].keys, arguments), !keys.isEmpty else {
+            guard let keys = CommandKeyFinder.keys(server.table.specs[index], arguments), !keys.isEmpty else {
                 return false
             }
             return keys.allSatisfy { held.contains(Stripes.index(of: arguments[$0.position])) }
@@ -371,7 +375,21 @@ final class ScriptRunner: ScriptCaller {
         return .refused(ByteView(text))
     }
 
-    func permits(_ arguments: ArgumentList) -> Bool? { executor.find(arguments) < 0 ? nil : true }
+    private static func refusal(_ denial: AccessDenial) -> StaticString {
+        switch denial {
+        case .command: "The user executing the script can't run this command or subcommand"
+        case .key:
+            "The user executing the script can't access at least one of the keys mentioned in the command arguments"
+        case .channel: "The user executing the script can't publish to the channel mentioned in the command"
+        }
+    }
+
+    func permits(_ arguments: ArgumentList) -> Bool? {
+        let index = executor.find(arguments)
+        guard index >= 0 else { return nil }
+        guard let connection else { return true }
+        return executor.denial(connection, index, arguments) == nil
+    }
 
     // MARK: What is said when the script has ended
 

@@ -26,6 +26,18 @@ extension Connection {
         set { set(.authenticated, newValue) }
     }
 
+    /// The client is `user` from now on.
+    package func logIn(as user: AccessUser) {
+        self.user = user
+        isAuthenticated = true
+    }
+
+    /// Back to the user "default", logged in only where nobody has to.
+    func logOut() {
+        user = server.users.defaultUser
+        isAuthenticated = server.users.isOpen
+    }
+
     /// Closes the connection once the replies so far (the running command's included) have left.
     package func closeAfterReply() { set(.closeAfterReply, true) }
 
@@ -85,7 +97,7 @@ extension Connection {
     }
 
     /// Back to what a new connection has (RESET): no transaction, no watched keys, database 0, RESP2, no name, replies
-    /// on, not a monitor, not tracked; authenticated only when no password is needed.
+    /// on, not a monitor, not tracked; logged in as "default" only when no password is needed.
     package func resetSession() {
         discardTransaction()
         stopMonitoring()
@@ -97,7 +109,7 @@ extension Connection {
         name = []
         noEvict = false
         noTouch = false
-        isAuthenticated = !server.settings.passwordRequired.load(ordering: .relaxed)
+        logOut()
     }
 
     func set(_ flag: ConnectionFlags, _ on: Bool) {
@@ -108,6 +120,7 @@ extension Connection {
 /// A look at one client, as CLIENT LIST shows it. Sizes in bytes, times in seconds.
 package struct ClientInfo: Sendable {
     package var id: UInt64
+    package var user: [UInt8]
     package var address: String
     package var localAddress: String
     package var descriptor: Int32

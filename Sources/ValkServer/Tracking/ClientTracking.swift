@@ -147,7 +147,7 @@ extension Executor {
     private func forEachKey(_ index: Int, _ arguments: ArgumentList, _ body: (ByteView) -> Void) {
         let entry = entries[index]
         if entry.keysMove || entry.flags.contains(.movableKeys) {
-            for key in CommandKeyFinder.keys(table.specs[index].keys, arguments) ?? [] { body(arguments[key.position]) }
+            for key in CommandKeyFinder.keys(table.specs[index], arguments) ?? [] { body(arguments[key.position]) }
             return
         }
         guard entry.firstKey > 0 else { return }

@@ -9,6 +9,10 @@ import ValkTestSupport
 
 @testable import ValkServer
 
+struct UsersFailure: Error {
+    let text: String
+}
+
 final class FullServer {
     let config = ConfigStore()
     private var assembly: ServerAssembly
@@ -24,7 +28,11 @@ final class FullServer {
         func add() { lock.withLock { n += 1 } }
     }
 
-    init(_ lines: String...) throws {
+    convenience init(_ lines: String...) throws { try self.init(settings: lines) }
+
+    /// `file` is where CONFIG REWRITE writes.
+    init(settings lines: [String], file: String? = nil) throws {
+        if let file { config.remember(file: file) }
         let common = ["bind 127.0.0.1", "memory 64mb", "table-memory 8mb", "segment-size 8mb", "io-threads 1"]
         try config.load(lines: (common + lines).map { Array($0.utf8) }, origin: "a test")
         (store, assembly) = try Self.open(config, folder.path, stops)
@@ -40,6 +48,7 @@ final class FullServer {
         let assembly = try ServerAssembly(
             config, ServerLog(path: "/dev/null", level: .warning), store, options: options,
             stopRequest: { stops.add() })
+        if let problem = assembly.loadUsers() { throw UsersFailure(text: problem) }
         try assembly.server.start()
         return (store, assembly)
     }

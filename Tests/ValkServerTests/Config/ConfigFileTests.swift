@@ -154,7 +154,7 @@ import ValkBase
         ("appendfsync sometimes", ["everysec, always, no"]),
         ("replicaof 127.0.0.1 6379", ["Valk cannot be a replica yet"]),
         ("cluster-enabled yes", ["no cluster mode"]),
-        ("user bob on", ["access control lists"]),
+        ("user", ["Bad directive or wrong number of arguments"]),
         ("maxmemory 1gbb", ["argument must be a memory value", "optional unit"]),
     ])
     func saysWhatIsWrong(_ text: String, _ parts: [String]) {

@@ -187,7 +187,8 @@ import ValkTestSupport
     }
 
     @Test func strangersMustAuthenticate() throws {
-        let server = try TestServer { _, settings in settings.password = Array("sesame".utf8) }
+        let server = try TestServer()
+        server.server.users.setDefaultPassword(Array("sesame".utf8))
         let client = try server.connect()
         #expect(try client.ask("GET", "k") == "-NOAUTH Authentication required.")
         try client.send("*11\r\n")

@@ -110,8 +110,10 @@ final class TestServer {
                 c.reply.ok()
             },
             hosted.add(spec("auth", 2, [.noAuth])) { connection, c throws(Interruption) in
-                guard c.args[1].array == connection.server.settings.password else { return c.fail("WRONGPASS no") }
-                connection.isAuthenticated = true
+                guard let user = connection.server.users.admit(ByteView("default"), password: c.args[1]) else {
+                    return c.fail("WRONGPASS no")
+                }
+                connection.logIn(as: user)
                 c.reply.ok()
             },
             hosted.add(spec("select", 2, [.fast])) { connection, c throws(Interruption) in
@@ -247,6 +249,11 @@ final class TestClient {
 
     /// Sends a command and returns its reply as text (see `reply`).
     func ask(_ words: String...) throws -> String {
+        try send(Self.encode(words.map { Array($0.utf8) }))
+        return try reply()
+    }
+
+    func ask(_ words: [String]) throws -> String {
         try send(Self.encode(words.map { Array($0.utf8) }))
         return try reply()
     }

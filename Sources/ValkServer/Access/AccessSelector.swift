@@ -1,0 +1,132 @@
+// One set of rights: commands, keys, channels. A user has one of its own and may have more; a command may run when one
+// of them allows all of it, so rights of two selectors never add up. Rules and words are those of Redis 7.0 (ACL).
+
+import ValkBase
+import ValkCommands
+import ValkData
+import ValkRESP
+
+/// What a command asks for that is not allowed. Positions are those of arguments, 0 being the name.
+enum AccessDenial: Equatable {
+    case command
+    case key(Int)
+    case channel(Int)
+
+    /// Of several, the one that came furthest is told of.
+    fileprivate var rank: (Int, Int) {
+        switch self {
+        case .command: (0, 0)
+        case .key(let position): (1, position)
+        case .channel(let position): (2, position)
+        }
+    }
+
+    func isFurther(than other: AccessDenial) -> Bool { rank > other.rank }
+}
+
+/// A command that somebody wants to run.
+struct AccessRequest {
+    /// The catalogue's.
+    let id: Int
+    let isSubcommand: Bool
+    let spec: CommandSpec
+    let arguments: ArgumentList
+}
+
+struct AccessSelector: Sendable {
+    struct KeyRights: OptionSet, Sendable {
+        let rawValue: UInt8
+        static let read = KeyRights(rawValue: 1)
+        static let write = KeyRights(rawValue: 2)
+
+        init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// What somebody needs who does this to a key. Asking whether a key is there, or how long it is, needs none but
+        /// a pattern that matches.
+        init(needed flags: KeySpec.Flags) {
+            self = []
+            if flags.contains(.access) { insert(.read) }
+            if !flags.isDisjoint(with: [.insert, .delete, .update]) { insert(.write) }
+        }
+    }
+
+    struct KeyPattern: Sendable, Equatable {
+        var pattern: [UInt8]
+        var rights: KeyRights
+    }
+
+    var commands: CommandSet
+    /// Set by +@all and unset by whatever takes a command away.
+    var allCommands = false
+    var allKeys = false
+    var allChannels: Bool
+    var keys: [KeyPattern] = []
+    var channels: [[UInt8]] = []
+
+    /// Nothing but, where so set, all channels.
+    init(_ catalog: AccessCatalog, allChannels: Bool) {
+        commands = CommandSet(catalog)
+        self.allChannels = allChannels
+    }
+
+    var isUnrestricted: Bool { allCommands && allKeys && allChannels }
+
+    // MARK: Checks
+
+    /// Why a command may not run, nil when it may.
+    func denial(_ request: AccessRequest) -> AccessDenial? {
+        let (spec, arguments) = (request.spec, request.arguments)
+        if !allCommands && !spec.flags.contains(.noAuth) && !commands.contains(request.id) {
+            let first = request.isSubcommand ? 2 : 1
+            guard arguments.count > first, commands.allows(request.id, firstArgument: arguments[first]) else {
+                return .command
+            }
+        }
+        if !allKeys {
+            var refused: Int?
+            CommandKeyFinder.forEach(spec, arguments) { position, flags in
+                if refused == nil && !allows(arguments[position], KeyRights(needed: flags)) { refused = position }
+            }
+            if let refused { return .key(refused) }
+            if spec.readsAnyKey && !allowsEveryKey(.read) { return .key(1) }
+        }
+        if !allChannels, let channels = spec.channels {
+            let end = channels.isOne ? min(2, arguments.count) : arguments.count
+            for position in 1..<max(1, end)
+            where !allows(channel: arguments[position], isPattern: channels.arePatterns) {
+                return .channel(position)
+            }
+        }
+        return nil
+    }
+
+    func allows(_ key: ByteView, _ needed: KeyRights) -> Bool {
+        if allKeys { return true }
+        return keys.contains { entry in
+            entry.rights.isSuperset(of: needed) && Self.matches(entry.pattern, key)
+        }
+    }
+
+    /// Whether every key may be used so, whatever its name.
+    func allowsEveryKey(_ needed: KeyRights) -> Bool {
+        allKeys || keys.contains { $0.rights.isSuperset(of: needed) && $0.pattern == [UInt8(ascii: "*")] }
+    }
+
+    func allows(channel: ByteView, isPattern: Bool) -> Bool {
+        allChannels || Self.allows(channel: channel, isPattern: isPattern, channels)
+    }
+
+    /// A pattern to listen to must be one of those allowed to the letter, a channel must match one.
+    static func allows(channel: ByteView, isPattern: Bool, _ allowed: [[UInt8]]) -> Bool {
+        allowed.contains { pattern in
+            isPattern ? pattern.withView { $0 == channel } : matches(pattern, channel)
+        }
+    }
+
+    private static func matches(_ pattern: [UInt8], _ text: ByteView) -> Bool {
+        pattern.withView { view in
+            let glob = GlobPattern(view)
+            return glob.matchesAll || glob.matches(text)
+        }
+    }
+}
