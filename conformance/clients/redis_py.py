@@ -356,6 +356,31 @@ with section("authentication"):
     finally:
         redis.Redis(port=PORT, password="secret").config_set("requirepass", "")
 
+with section("users"):
+    admin = redis.Redis(port=PORT, decode_responses=True)
+    admin.acl_setuser("reader", enabled=True, passwords=["+first", "+second"], categories=["+read"],
+                      commands=["+set", "+acl|whoami"], keys=["r:*"], channels=["news"],
+                      selectors=[("+del", "%W~w:*")])
+    described = admin.acl_getuser("reader")
+    equal("flags", described["flags"], ["on"])
+    equal("keys and channels", (described["keys"], described["channels"]), (["~r:*"], ["&news"]))
+    equal("selectors", [part["keys"] for part in map(
+        lambda flat: dict(zip(flat[::2], flat[1::2])) if isinstance(flat, list) else flat,
+        described["selectors"])], ["%W~w:*"])
+    equal("users", admin.acl_users(), ["default", "reader"])
+    equal("generated password", len(admin.acl_genpass()), 64)
+    reader = redis.Redis(port=PORT, username="reader", password="second", decode_responses=True)
+    equal("who", reader.acl_whoami(), "reader")
+    equal("allowed", (reader.set("r:1", "x"), reader.get("r:1"), reader.delete("w:1")), (True, "x", 0))
+    raises("command", redis.exceptions.NoPermissionError, lambda: reader.incr("r:1"))
+    raises("key", redis.exceptions.NoPermissionError, lambda: reader.get("other"))
+    raises("channel", redis.exceptions.NoPermissionError, lambda: reader.publish("other", "x"))
+    equal("log", [(entry["reason"], entry["object"]) for entry in admin.acl_log()][:3],
+          [("command", "publish"), ("key", "other"), ("command", "incrby")])
+    equal("forget", (admin.acl_log_reset(), admin.acl_deluser("reader")), (True, 1))
+    raises("gone", redis.AuthenticationError,
+           lambda: redis.Redis(port=PORT, username="reader", password="second").ping())
+
 
 async def with_asyncio():
     client = redis.asyncio.Redis(port=PORT)
