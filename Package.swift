@@ -35,6 +35,7 @@ let package = Package(
         .systemLibrary(
             name: "CLua", pkgConfig: "lua5.1",
             providers: [.apt(["liblua5.1-0-dev"])]),
+        .target(name: "CValkTLS", dependencies: ["COpenSSL"]),
         .target(
             name: "CValkLua", dependencies: ["CLua"],
             linkerSettings: [
@@ -67,7 +68,7 @@ let package = Package(
             name: "ValkServer",
             dependencies: [
                 "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk",
-                "CLibevent", "COpenSSL",
+                "CLibevent", "CValkTLS", "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -119,7 +120,7 @@ let package = Package(
             name: "ValkServerTests",
             dependencies: [
                 "ValkServer", "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk",
-                "ValkBase",
+                "ValkBase", "CValkTLS", "COpenSSL",
                 "ValkTestSupport", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

@@ -20,6 +20,8 @@ package struct ServerOptions: Sendable {
     package var addresses: [String] = ["127.0.0.1"]
     /// TCP port; 0 takes a free one (see `Server.port`), nil listens on none.
     package var port: Int? = 6379
+    /// The same, for clients that speak TLS.
+    package var tlsPort: Int?
     package var unixSocketPath: String?
     /// Permissions, 0 for what the umask gives.
     package var unixSocketMode = 0
@@ -52,6 +54,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let stripes = KeyStripes()
     let watches = WatchRegistry()
     package let users: UserRegistry
+    package let tls = TLSContexts()
     package let scripts = ScriptRegistry()
     package let libraries = LibraryRegistry()
     let runningScripts: RunningScripts
@@ -145,6 +148,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
 
     /// The TCP port in use, 0 when there is none.
     package var port: Int { listeners.port }
+    /// The port for TLS, 0 when there is none.
+    package var tlsPort: Int { listeners.tlsPort }
 
     // MARK: Life
 

@@ -32,6 +32,7 @@ package struct ServerAssembly {
         LibraryLoader.load(try Libraries.all(store), server, log)
         wiring.wireUsers(server)
         wiring.wireListening(server)
+        wiring.wireTLS(server)
         server.slowCommandSink = { connection, _, arguments, nanoseconds in
             slowLog.record(
                 arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,
@@ -46,6 +47,18 @@ package struct ServerAssembly {
         }
         self.server = server
         self.administration = administration
+    }
+
+    /// Makes what TLS needs, where there is a port for it. Before the server starts. Returns why it must not start, nil
+    /// when all is well.
+    package func prepareTLS() -> String? {
+        guard server.options.tlsPort != nil else { return nil }
+        do throws(TLSFailure) {
+            try server.tls.configure(SettingsWiring(administration.config).tlsSettings())
+            return nil
+        } catch {
+            return "Failed to configure TLS: \(error.text)"
+        }
     }
 
     /// Makes the users of the settings: those of `user` lines, or those of the file that `aclfile` names. Once, before

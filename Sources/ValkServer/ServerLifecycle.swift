@@ -93,7 +93,7 @@ package struct ServerLifecycle {
             return fail("the keyspace cannot be read: \(error)")
         }
         let server = assembly.server
-        if let problem = assembly.loadUsers() { return fail(problem) }
+        if let problem = assembly.loadUsers() ?? assembly.prepareTLS() { return fail(problem) }
         let pidfile: String?
         do throws(ListenError) {
             try server.bind()
@@ -125,15 +125,15 @@ package struct ServerLifecycle {
 
     private func listeningAddresses(_ server: Server) -> [String] {
         var all: [String] = []
-        if server.port != 0 {
+        for (port, kind) in [(server.port, ""), (server.tlsPort, " (TLS)")] where port != 0 {
             for address in config.words("bind") {
                 let plain = address.hasPrefix("-") ? String(address.dropFirst()) : address
-                all.append(plain.contains(":") ? "[\(plain)]:\(server.port)" : "\(plain):\(server.port)")
+                all.append((plain.contains(":") ? "[\(plain)]:\(port)" : "\(plain):\(port)") + kind)
             }
         }
         let path = config.text("unixsocket")
         if !path.isEmpty { all.append("the Unix socket \(TextFile.absolutePath(path))") }
-        return all.isEmpty ? ["nothing: neither port nor unixsocket is set"] : all
+        return all.isEmpty ? ["nothing: neither port nor tls-port nor unixsocket is set"] : all
     }
 
     /// With too low a limit of open files fewer clients are taken.

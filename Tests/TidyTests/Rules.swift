@@ -31,6 +31,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
         ("CValk", []),
         ("CLibevent", []),
         ("COpenSSL", []),
+        ("CValkTLS", ["COpenSSL"]),
         ("CCompression", []),
         ("CLua", []),
         ("CValkLua", ["CLua"]),
@@ -45,7 +46,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
             "ValkServer",
             [
                 "ValkScripting", "ValkCommands", "ValkData", "ValkEngine", "ValkRESP", "ValkDisk", "ValkBase", "CValk",
-                "CLibevent", "COpenSSL",
+                "CLibevent", "CValkTLS", "COpenSSL",
                 "Logging",
             ]
         ),

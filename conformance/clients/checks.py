@@ -15,6 +15,15 @@ def equal(name, seen, expected):
     check(name, seen == expected, f"expected {expected!r:.300}, got {seen!r:.300}")
 
 
+def raises(name, kind, call, text=""):
+    try:
+        result = call()
+    except kind as error:
+        check(name, text in str(error), error)
+    else:
+        check(name, False, f"no error but {result!r}")
+
+
 @contextlib.contextmanager
 def section(name):
     """An exception inside is one failed check; what comes after still runs."""

@@ -8,18 +8,9 @@ import time
 import limits
 import redis
 import redis.asyncio
-from checks import check, equal, section
+from checks import check, equal, raises, section
 
 PORT, SOCKET = int(sys.argv[1]), sys.argv[2]
-
-
-def raises(name, kind, call, text=""):
-    try:
-        result = call()
-    except kind as error:
-        check(name, text in str(error), error)
-    else:
-        check(name, False, f"no error but {result!r}")
 
 
 def strings(client, tag):

@@ -61,7 +61,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case appendFile = "Valk has no append-only file to rewrite: its log is always on and cleans up after itself"
     case replication = "Valk does not replicate yet"
     case cluster = "Valk has no cluster mode yet"
-    case tls = "Valk does not speak TLS yet"
     case encodings = "Valk keeps collections on disk, not in Redis' compact encodings"
     case eviction = "Valk keeps data on disk and evicts nothing"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"

@@ -14,7 +14,8 @@ package enum ConfigSchema {
 
     /// The directives in the order in which CONFIG GET lists them. Built anew at each call: keep the result.
     package static func all() -> [ConfigDirective] {
-        network + clients + storage + process + observing + kept + redisSnapshots + redisReplication + redisCluster
+        network + tls + clients + storage + process + observing + kept + redisSnapshots + redisReplication
+            + redisCluster
             + redisTransport + redisData + redisProcess
     }
 
@@ -46,6 +47,47 @@ package enum ConfigSchema {
             ConfigDirective(
                 "io-threads", .integer(1...128), String(defaultLoopCount), .atStart, unit: "threads",
                 help: "Event loops; connections are spread over them. The default is half the cores, from 1 to 4."),
+        ]
+    }
+
+    private static var tls: [ConfigDirective] {
+        [
+            ConfigDirective(
+                "tls-port", .integer(anyPort), "0", unit: "TCP port",
+                help: "Port for clients that speak TLS; 0 listens on no port."),
+            ConfigDirective(
+                "tls-cert-file", .text, "",
+                help: "The server's certificate, with those it depends on behind it (PEM). Setting it reads it again."),
+            ConfigDirective("tls-key-file", .text, "", help: "The certificate's private key (PEM)."),
+            ConfigDirective(
+                "tls-key-file-pass", .text, "", help: "What opens the private key; empty for one that is open.",
+                isSecret: true),
+            ConfigDirective(
+                "tls-ca-cert-file", .text, "", help: "Who may sign the certificates of clients: one file (PEM)."),
+            ConfigDirective(
+                "tls-ca-cert-dir", .text, "",
+                help: "The same: a directory with a file for each, named as `openssl rehash` does."),
+            ConfigDirective(
+                "tls-auth-clients", .choice(["no", "yes", "optional"]), "yes",
+                help: "Whether clients must have a certificate; optional: it must be good if there is one."),
+            ConfigDirective(
+                "tls-protocols", .text, "",
+                help: "Versions allowed, out of TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; empty for the last two."),
+            ConfigDirective("tls-ciphers", .text, "", help: "Ciphers up to TLSv1.2, as OpenSSL writes them."),
+            ConfigDirective("tls-ciphersuites", .text, "", help: "Ciphers of TLSv1.3, as OpenSSL writes them."),
+            ConfigDirective(
+                "tls-prefer-server-ciphers", .bool, "no", help: "The server's order of ciphers wins over the client's."),
+            ConfigDirective(
+                "tls-session-caching", .bool, "yes", help: "Sessions may be taken up again without a full handshake."),
+            ConfigDirective(
+                "tls-session-cache-size", .integer(upToInt), "20480", unit: "sessions",
+                help: "Sessions kept at most; 0 has no bound."),
+            ConfigDirective(
+                "tls-session-cache-timeout", .integer(upToInt), "300", unit: "seconds",
+                help: "How long a session may be taken up again."),
+            ConfigDirective(
+                "tls-dh-params-file", .text, "",
+                help: "Parameters for Diffie-Hellman (PEM); empty for OpenSSL's own."),
         ]
     }
 

@@ -89,23 +89,14 @@ extension ConfigSchema {
     }
 
     static var redisTransport: [ConfigDirective] {
-        let files = [
-            "tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-client-cert-file", "tls-client-key-file",
-            "tls-client-key-file-pass", "tls-dh-params-file", "tls-ca-cert-file", "tls-ca-cert-dir", "tls-protocols",
-            "tls-ciphers", "tls-ciphersuites",
-        ]
+        let files = ["tls-client-cert-file", "tls-client-key-file", "tls-client-key-file-pass"]
         return [
-            ConfigDirective(
-                "tls-port", .integer(anyPort), "0", .atStart, .refused("Valk does not speak TLS yet")),
-            bool("tls-cluster", "no", .live, .tls),
-            bool("tls-replication", "no", .live, .tls),
-            choice("tls-auth-clients", ["no", "yes", "optional"], "yes", .tls),
-            bool("tls-prefer-server-ciphers", "no", .live, .tls),
-            bool("tls-session-caching", "yes", .live, .tls),
-            int("tls-session-cache-size", upToInt, "20480", .tls),
-            int("tls-session-cache-timeout", upToInt, "300", .tls),
+            bool("tls-cluster", "no", .live, .cluster),
+            bool("tls-replication", "no", .live, .replication),
         ]
-            + files.map { ConfigDirective($0, .text, "", .live, .ignored(.tls), isSecret: $0.hasSuffix("-pass")) }
+            + files.map {
+                ConfigDirective($0, .text, "", .live, .ignored(.replication), isSecret: $0.hasSuffix("-pass"))
+            }
     }
 
     static var redisData: [ConfigDirective] {

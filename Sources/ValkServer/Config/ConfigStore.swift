@@ -34,6 +34,8 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     /// Given in a file or on the command line, or set since.
     private var isGiven: [Bool]
     private var appliers: [Int: [Applier]] = [:]
+    /// Settings that act together, and what makes them act.
+    private var groups: [(members: Set<Int>, apply: @Sendable () throws(ConfigValueError) -> Void)] = []
     private var ignoredNames: [String] = []
     private var renames: [(command: String, name: String)] = []
     private var declaredUsers: [DeclaredUser] = []
@@ -109,6 +111,15 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
     package func onChange(_ name: String, _ apply: @escaping Applier) {
         let index = known(name)
         lock.withLock { appliers[index, default: []].append(apply) }
+    }
+
+    /// Calls `apply` once after any of `names` were set, also to the value they had, when all of them have their new
+    /// values; it may refuse them. That comes before what `onChange` of one setting does.
+    package func onChange(
+        ofAny names: [String], _ apply: @escaping @Sendable () throws(ConfigValueError) -> Void
+    ) {
+        let members = Set(names.map(known))
+        lock.withLock { groups.append((members, apply)) }
     }
 
     private func known(_ name: String) -> Int {
@@ -266,6 +277,9 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
             }
         }
         let old = indexes.map { value($0) }
+        if let fault = storeGroups(indexes, fresh, old) {
+            return (String(decoding: pairs[fault.position].name, as: UTF8.self), fault.text)
+        }
         for (position, index) in indexes.enumerated() where fresh[position] != old[position] {
             do throws(ConfigValueError) {
                 try apply(index, fresh[position])
@@ -273,11 +287,49 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
                 for undone in (0...position).reversed() where fresh[undone] != old[undone] {
                     restore(indexes[undone], old[undone])
                 }
+                restoreGroups(indexes, old)
                 return (String(decoding: pairs[position].name, as: UTF8.self), error.text)
             }
         }
         lock.withLock { for index in indexes { isGiven[index] = true } }
         return nil
+    }
+
+    /// Gives the members of groups their new values and lets the groups act; the position of the first member of one
+    /// that refuses, with everything as before.
+    private func storeGroups(
+        _ indexes: [Int], _ fresh: [ConfigValue], _ old: [ConfigValue]
+    ) -> (position: Int, text: String)? {
+        let concerned = lock.withLock {
+            let concerned = groups.filter { !$0.members.isDisjoint(with: indexes) }
+            for (position, index) in indexes.enumerated()
+            where concerned.contains(where: { $0.members.contains(index) }) {
+                values[index] = fresh[position]
+            }
+            return concerned
+        }
+        for group in concerned {
+            do throws(ConfigValueError) {
+                try group.apply()
+            } catch {
+                restoreGroups(indexes, old)
+                return (indexes.firstIndex { group.members.contains($0) } ?? 0, error.text)
+            }
+        }
+        return nil
+    }
+
+    private func restoreGroups(_ indexes: [Int], _ old: [ConfigValue]) {
+        let concerned = lock.withLock {
+            let concerned = groups.filter { !$0.members.isDisjoint(with: indexes) }
+            for (position, index) in indexes.enumerated()
+            where concerned.contains(where: { $0.members.contains(index) }) {
+                values[index] = old[position]
+            }
+            return concerned
+        }
+        // What was in force before and is refused now stays in force where it acts.
+        for group in concerned { do throws(ConfigValueError) { try group.apply() } catch { continue } }
     }
 
     private func apply(_ index: Int, _ value: ConfigValue) throws(ConfigValueError) {

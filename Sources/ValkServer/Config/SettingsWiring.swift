@@ -9,7 +9,7 @@ import ValkBase
 import ValkData
 import ValkEngine
 
-package struct SettingsWiring {
+package struct SettingsWiring: Sendable {
     package let config: ConfigStore
 
     package init(_ config: ConfigStore) { self.config = config }
@@ -37,6 +37,8 @@ package struct SettingsWiring {
         options.addresses = config.words("bind")
         let port = config.integer("port")
         options.port = port == 0 ? nil : port
+        let tlsPort = config.integer("tls-port")
+        options.tlsPort = tlsPort == 0 ? nil : tlsPort
         let path = config.text("unixsocket")
         options.unixSocketPath = path.isEmpty ? nil : TextFile.absolutePath(path)
         options.unixSocketMode = config.integer("unixsocketperm")
@@ -123,22 +125,80 @@ package struct SettingsWiring {
             server.settings.trackedKeysMax.store(Int(value.number), ordering: .relaxed)
             server.tracking.keepBound(on: nil)
         }
-        config.onChange("port") { [config, unowned server] value throws(ConfigValueError) in
+        config.onChange("port") { [unowned server] value throws(ConfigValueError) in
             do throws(ListenError) {
-                try server.listen(on: config.words("bind"), port: value.number == 0 ? nil : Int(value.number))
+                try server.listen(port: value.number == 0 ? nil : Int(value.number))
             } catch {
                 server.logger.warning("CONFIG SET port: \(error)")
                 throw ConfigValueError("Unable to listen on this port. Check server logs.")
             }
         }
-        config.onChange("bind") { [config, unowned server] value throws(ConfigValueError) in
-            let port = config.integer("port")
+        config.onChange("bind") { [unowned server] value throws(ConfigValueError) in
             do throws(ListenError) {
-                try server.listen(on: value.words, port: port == 0 ? nil : port)
+                try server.listen(on: value.words)
             } catch {
                 server.logger.warning("CONFIG SET bind: \(error)")
                 throw ConfigValueError("Failed to bind to specified addresses.")
             }
+        }
+    }
+
+    // MARK: TLS
+
+    /// Names of the settings that a TLS context is made of.
+    static let tlsNames = [
+        "tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-dh-params-file", "tls-ca-cert-file",
+        "tls-ca-cert-dir", "tls-auth-clients", "tls-protocols", "tls-ciphers", "tls-ciphersuites",
+        "tls-prefer-server-ciphers", "tls-session-caching", "tls-session-cache-size", "tls-session-cache-timeout",
+    ]
+
+    package func tlsSettings() -> TLSSettings {
+        var settings = TLSSettings()
+        settings.certificate = config.text("tls-cert-file")
+        settings.key = config.text("tls-key-file")
+        settings.keyPassword = config.text("tls-key-file-pass")
+        settings.authorities = config.text("tls-ca-cert-file")
+        settings.authorityDirectory = config.text("tls-ca-cert-dir")
+        settings.parameters = config.text("tls-dh-params-file")
+        settings.protocols = config.text("tls-protocols")
+        settings.ciphers = config.text("tls-ciphers")
+        settings.ciphersuites = config.text("tls-ciphersuites")
+        switch config.text("tls-auth-clients") {
+        case "no": settings.clients = .unasked
+        case "optional": settings.clients = .asked
+        default: settings.clients = .certified
+        }
+        settings.prefersOwnCiphers = config.flag("tls-prefer-server-ciphers")
+        settings.keepsSessions = config.flag("tls-session-caching")
+        settings.sessionsMax = config.integer("tls-session-cache-size")
+        settings.sessionSeconds = config.integer("tls-session-cache-timeout")
+        return settings
+    }
+
+    /// Makes a new TLS context when one of its settings is given, also with the value it has (certificates are read
+    /// again), and lets `tls-port` move the server.
+    package func wireTLS(_ server: Server) {
+        config.onChange(ofAny: Self.tlsNames) { [self, unowned server] () throws(ConfigValueError) in
+            if server.tlsPort != 0 { try renewTLS(server) }
+        }
+        config.onChange("tls-port") { [self, unowned server] value throws(ConfigValueError) in
+            let port = value.number == 0 ? nil : Int(value.number)
+            if port != nil { try renewTLS(server) }
+            do throws(ListenError) {
+                try server.listen(port: port, speaksTLS: true)
+            } catch {
+                server.logger.warning("CONFIG SET tls-port: \(error)")
+                throw ConfigValueError("Unable to listen on this port. Check server logs.")
+            }
+        }
+    }
+
+    private func renewTLS(_ server: Server) throws(ConfigValueError) {
+        do throws(TLSFailure) {
+            try server.tls.configure(tlsSettings())
+        } catch {
+            server.logger.warning("\(error.text)")
+            throw ConfigValueError("Unable to update TLS configuration. Check server logs.")
         }
     }
 

@@ -51,6 +51,12 @@ extension EventLoop {
         event_add(connection.readEvent, nil)
     }
 
+    func armWrite(_ connection: Connection) {
+        if connection.state.pointee.loopFlags.contains(.writeArmed) { return }
+        connection.state.pointee.loopFlags.insert(.writeArmed)
+        event_add(connection.writeEvent, nil)
+    }
+
     func disarmRead(_ connection: Connection) {
         guard connection.state.pointee.loopFlags.contains(.readArmed) else { return }
         connection.state.pointee.loopFlags.remove(.readArmed)
@@ -66,6 +72,18 @@ extension EventLoop {
             if s.pointee.phase != .closed { disarmRead(connection) }
             return
         }
+        readOnce(connection, s)
+        if s.pointee.tls == nil { return }
+        if s.pointee.loopFlags.contains(.tlsHasMore) { drainTLS(connection) }
+        if s.pointee.loopFlags.contains(.tlsWritesWhenReadable) && s.pointee.phase != .closed {
+            s.pointee.loopFlags.remove(.tlsWritesWhenReadable)
+            flushOutput(connection)
+        }
+    }
+
+    /// One read, and what it brings is executed.
+    @inline(__always)  // On every request.
+    func readOnce(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
         let pending = s.pointee.input.count
         let wanted = s.pointee.parser.bytesWanted
         if pending <= Self.carriedBytesMax && wanted <= Self.bigArgumentBytes {
@@ -94,7 +112,12 @@ extension EventLoop {
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ to: UnsafeMutableRawPointer,
         _ room: Int
     ) -> Int {
-        let n = Socket.read(s.pointee.descriptor, to, room)
+        let n: Int
+        if let session = s.pointee.tls {
+            n = readTLS(connection, s, session, to, room)
+        } else {
+            n = Socket.read(s.pointee.descriptor, to, room)
+        }
         if n <= 0 {
             if n == Socket.again { return 0 }
             peerClosed(connection)
@@ -242,7 +265,10 @@ extension EventLoop {
         if !s.pointee.input.isEmpty {
             execute(connection, s, s.pointee.input.base, s.pointee.input.count, isShared: false)
         }
-        if s.pointee.phase == .open { armRead(connection) }
+        if s.pointee.phase == .open {
+            armRead(connection)
+            if s.pointee.loopFlags.contains(.tlsHasMore) { drainTLS(connection) }
+        }
     }
 
     /// The worker is done with the connection's command.

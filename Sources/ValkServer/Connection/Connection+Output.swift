@@ -23,6 +23,10 @@ extension EventLoop {
     func writable(_ connection: Connection) {
         openTurn()
         connection.state.pointee.loopFlags.remove(.writeArmed)
+        if connection.state.pointee.loopFlags.contains(.tlsReadsWhenWritable) {
+            connection.state.pointee.loopFlags.remove(.tlsReadsWhenWritable)
+            readable(connection)
+        }
         if connection.state.pointee.phase != .closed { flushOutput(connection) }
     }
 
@@ -41,7 +45,13 @@ extension EventLoop {
                 s.pointee.releasedOffset > s.pointee.totalSent ? Int(s.pointee.releasedOffset - s.pointee.totalSent) : 0
         }
         if free > 0 && !s.pointee.loopFlags.contains(.writeArmed) {
-            let n = Socket.write(s.pointee.descriptor, output.pointee.base + s.pointee.outputSent, free)
+            let from = output.pointee.base + s.pointee.outputSent
+            let n: Int
+            if let session = s.pointee.tls {
+                n = writeTLS(connection, s, session, from, free)
+            } else {
+                n = Socket.write(s.pointee.descriptor, from, free)
+            }
             if n < 0 && n != Socket.again { return close(connection) }
             if n > 0 {
                 s.pointee.outputSent += n
@@ -49,10 +59,7 @@ extension EventLoop {
                 executor.counters.add(.writes)
                 executor.counters.add(.bytesOut, n)
             }
-            if n < free {
-                s.pointee.loopFlags.insert(.writeArmed)
-                event_add(connection.writeEvent, nil)
-            }
+            if n < free && !s.pointee.loopFlags.contains(.tlsWritesWhenReadable) { armWrite(connection) }
         }
         if s.pointee.outputSent == output.pointee.count {
             s.pointee.output = nil
@@ -191,6 +198,7 @@ extension EventLoop {
         connection.readEvent = nil
         connection.writeEvent = nil
         connection.sleepEvent = nil
+        closeTLS(s)
         Socket.close(s.pointee.descriptor)
         s.pointee.descriptor = -1
         if let output = s.pointee.output {

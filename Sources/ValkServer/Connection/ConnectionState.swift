@@ -27,7 +27,7 @@ enum ConnectionPhase: UInt8 {
 
 /// The loop's own marks. Apart from the session's flags, because a worker may be changing those.
 struct LoopFlags: OptionSet {
-    let rawValue: UInt8
+    let rawValue: UInt16
     /// In the loop's list of connections with output of this turn.
     static let touched = LoopFlags(rawValue: 1 << 0)
     /// In the loop's list of connections whose replies wait for the log.
@@ -36,6 +36,13 @@ struct LoopFlags: OptionSet {
     static let resuming = LoopFlags(rawValue: 1 << 2)
     static let readArmed = LoopFlags(rawValue: 1 << 3)
     static let writeArmed = LoopFlags(rawValue: 1 << 4)
+    /// The TLS session holds bytes (or its end) that the socket will not announce.
+    static let tlsHasMore = LoopFlags(rawValue: 1 << 5)
+    /// A read of the session waits for the socket to take something; a write waits for something to come.
+    static let tlsReadsWhenWritable = LoopFlags(rawValue: 1 << 6)
+    static let tlsWritesWhenReadable = LoopFlags(rawValue: 1 << 7)
+    /// The session is broken.
+    static let tlsFailed = LoopFlags(rawValue: 1 << 8)
 }
 
 /// What the session is and wants.
@@ -88,6 +95,8 @@ struct HeldMark {
 
 struct ConnectionState: ~Copyable {
     var descriptor: Int32
+    /// The TLS session; nil on plain sockets and after the close. The loop's.
+    var tls: OpaquePointer?
     /// Session: owned by the worker while the phase is `.deferred`.
     var flags: ConnectionFlags
     var loopFlags: LoopFlags = []

@@ -21,13 +21,15 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
     /// The port in use (also when 0 was asked for); 0 for Unix sockets.
     let port: Int
     let path: String?
+    let speaksTLS: Bool
     unowned(unsafe) let server: Server
     private var event: OpaquePointer?
 
     /// Connections taken at once, so that a storm of new ones does not starve the old ones.
     private static let acceptsPerTurn = 1000
 
-    private init(_ server: Server, descriptor: Int32, address: String, port: Int, path: String?) {
+    private init(_ server: Server, descriptor: Int32, address: String, port: Int, path: String?, speaksTLS: Bool) {
+        self.speaksTLS = speaksTLS
         self.server = server
         self.address = address
         self.descriptor = descriptor
@@ -52,7 +54,7 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
     /// Listens on `address` ("127.0.0.1", "::1", "*" for all IPv4, "::*" for all IPv6). Returns nil when the address
     /// family is not there and `isOptional`.
     static func tcp(
-        _ server: Server, address: String, port: Int, backlog: Int, isOptional: Bool
+        _ server: Server, address: String, port: Int, backlog: Int, isOptional: Bool, speaksTLS: Bool
     ) throws(ListenError) -> Listener? {
         var hints = addrinfo()
         hints.ai_family = address == "*" ? AF_INET : address == "::*" ? AF_INET6 : AF_UNSPEC
@@ -88,7 +90,8 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
         var storage = sockaddr_storage()
         _ = valk_socket_address(descriptor, false, &storage)
         return Listener(
-            server, descriptor: descriptor, address: address, port: Socket.describe(&storage).port, path: nil)
+            server, descriptor: descriptor, address: address, port: Socket.describe(&storage).port, path: nil,
+            speaksTLS: speaksTLS)
     }
 
     /// Listens on a Unix socket at `path`; a file that is there already is replaced. `mode` 0 keeps what the umask
@@ -113,7 +116,7 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
             throw refusal(path, code)
         }
         if mode != 0 { chmod(path, mode_t(mode)) }
-        return Listener(server, descriptor: descriptor, address: path, port: 0, path: path)
+        return Listener(server, descriptor: descriptor, address: path, port: 0, path: path, speaksTLS: false)
     }
 
     private static func refusal(_ place: String, _ code: Int32) -> ListenError {
@@ -182,15 +185,16 @@ final class Listener: @unchecked Sendable {  // Made before the loops start, the
             Socket.tune(accepted, keepAlive: settings.keepAliveSeconds.load(ordering: .relaxed))
             peer = SocketPeer(
                 id: server.registry.takeID(), address: remote.text, localAddress: Socket.describe(&own).text,
-                isUnix: false, isLoopback: remote.isLoopback)
+                isUnix: false, isLoopback: remote.isLoopback, speaksTLS: speaksTLS)
         }
         counters.add(.connectionsAccepted)
         server.place(accepted, peer)
     }
 
     private func turnAway(_ accepted: Int32, _ text: StaticString) {
-        // If the socket does not take these few bytes at once, the peer sees only the close.
-        _ = Socket.write(accepted, UnsafeRawPointer(text.utf8Start), text.utf8CodeUnitCount)
+        // If the socket does not take these few bytes at once, the peer sees only the close; so does one that would
+        // have to shake hands before it could read them.
+        if !speaksTLS { _ = Socket.write(accepted, UnsafeRawPointer(text.utf8Start), text.utf8CodeUnitCount) }
         Socket.close(accepted)
     }
 

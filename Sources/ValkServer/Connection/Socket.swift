@@ -94,6 +94,7 @@ struct SocketPeer: Sendable {
     let localAddress: String
     let isUnix: Bool
     let isLoopback: Bool
+    var speaksTLS = false
 
     var flags: ConnectionFlags {
         var flags: ConnectionFlags = []

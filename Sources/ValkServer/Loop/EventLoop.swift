@@ -241,6 +241,11 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         let connection = Connection(
             id: peer.id, server: server, loop: self, descriptor: descriptor, address: peer.address,
             localAddress: peer.localAddress, flags: flags, now: hot.pointee.now)
+        if peer.speaksTLS {
+            // Without a session there is nothing that could be said to the peer.
+            guard let session = server.tls.session(descriptor) else { return Socket.close(descriptor) }
+            connection.state.pointee.tls = session
+        }
         connection.slot = connections.count
         connections.append(connection)
         server.registry.add(connection)

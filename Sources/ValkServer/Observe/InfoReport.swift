@@ -107,7 +107,7 @@ struct InfoReport {
         out.field("process_id", getpid())
         out.field("process_supervised", "no")
         out.field("run_id", administration.runID)
-        out.field("tcp_port", server.port)
+        out.field("tcp_port", server.port != 0 ? server.port : server.tlsPort)
         out.field("server_time_usec", microseconds)
         out.field("uptime_in_seconds", uptime)
         out.field("uptime_in_days", uptime / 86400)

@@ -149,7 +149,7 @@ import ValkTestSupport
         ["user alice on", "aclfile users.acl"], ["aclfile /nonexistent/users.acl"],
     ])
     func wrongUsersStopTheStart(_ lines: [String]) throws {
-        #expect(throws: UsersFailure.self) { try FullServer(settings: lines) }
+        #expect(throws: StartFailure.self) { try FullServer(settings: lines) }
     }
 
     @Test func theSameUserTwiceIsNoSetting() throws {

@@ -9,7 +9,7 @@ import ValkTestSupport
 
 @testable import ValkServer
 
-struct UsersFailure: Error {
+struct StartFailure: Error {
     let text: String
 }
 
@@ -30,25 +30,26 @@ final class FullServer {
 
     convenience init(_ lines: String...) throws { try self.init(settings: lines) }
 
-    /// `file` is where CONFIG REWRITE writes.
-    init(settings lines: [String], file: String? = nil) throws {
+    /// `file` is where CONFIG REWRITE writes; with `tlsPort` it listens there, too (0: on a free port).
+    init(settings lines: [String], file: String? = nil, tlsPort: Int? = nil) throws {
         if let file { config.remember(file: file) }
         let common = ["bind 127.0.0.1", "memory 64mb", "table-memory 8mb", "segment-size 8mb", "io-threads 1"]
         try config.load(lines: (common + lines).map { Array($0.utf8) }, origin: "a test")
-        (store, assembly) = try Self.open(config, folder.path, stops)
+        (store, assembly) = try Self.open(config, folder.path, stops, tlsPort: tlsPort)
     }
 
     private static func open(
-        _ config: ConfigStore, _ path: String, _ stops: StopCounter
+        _ config: ConfigStore, _ path: String, _ stops: StopCounter, tlsPort: Int? = nil
     ) throws -> (Store, ServerAssembly) {
         let wiring = SettingsWiring(config)
         let store = try Store.open(wiring.storeOptions(path: path), disk: PosixDisk())
         var options = wiring.serverOptions()
         options.port = 0
+        options.tlsPort = tlsPort
         let assembly = try ServerAssembly(
             config, ServerLog(path: "/dev/null", level: .warning), store, options: options,
             stopRequest: { stops.add() })
-        if let problem = assembly.loadUsers() { throw UsersFailure(text: problem) }
+        if let problem = assembly.loadUsers() ?? assembly.prepareTLS() { throw StartFailure(text: problem) }
         try assembly.server.start()
         return (store, assembly)
     }
