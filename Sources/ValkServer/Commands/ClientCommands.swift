@@ -290,7 +290,9 @@ enum ClientLine {
         line += " ssub=\(info.subscriptions.shards) multi=\(info.queuedCommands)"
         line += " qbuf=\(info.inputBytes) qbuf-free=\(info.inputFreeBytes) argv-mem=\(info.argumentBytes)"
         line += " multi-mem=\(info.queuedBytes) rbs=\(info.outputCapacityBytes) rbp=\(info.outputCapacityBytes)"
-        line += " obl=\(info.outputBytes) oll=0 omem=0 tot-mem=\(info.totalMemoryBytes) events=\(events)"
+        let replies = ReplySizes(pending: info.outputBytes)
+        line += " obl=\(replies.ownBytes) oll=\(replies.listCount) omem=\(replies.listBytes)"
+        line += " tot-mem=\(info.totalMemoryBytes) events=\(events)"
         let redirect = info.isTracked ? Int64(info.redirect) : -1
         line += " cmd=\(command) user=\(string(info.user)) redir=\(redirect) resp=\(info.protocolVersion)"
         line += " lib-name=\(string(info.libraryName)) lib-ver=\(string(info.libraryVersion))\n"

@@ -98,6 +98,7 @@ extension ConfigDirective {
         case .outputLimits:
             return try parseOutputLimits(words, previous: previous)
         case .percentiles:
+            var canonical: [String] = []
             for word in words {
                 guard let number = Double(word) else {
                     throw ConfigValueError("Invalid latency-tracking-info-percentiles parameters")
@@ -106,8 +107,9 @@ extension ConfigDirective {
                     throw ConfigValueError(
                         "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
                 }
+                canonical.append(ProcessFacts.shortest(number))
             }
-            return .words(words)
+            return .words(canonical)
         case .threeIntegers:
             guard words.count == 3 else { throw ConfigValueError("wrong number of arguments") }
             for word in words where Int64(word).map({ (-2000...2000).contains($0) }) != true {

@@ -40,6 +40,8 @@ extension EventLoop {
             return
         }
         var free = output.pointee.count - s.pointee.outputSent
+        // Past the hard limit nothing more is sent, whether the socket would take it or not.
+        if free > ReplySizes.ownBytes && exceedsHardLimit(s) { return closeOverLimit(connection) }
         if s.pointee.heldFirst.position > 0 {
             free =
                 s.pointee.releasedOffset > s.pointee.totalSent ? Int(s.pointee.releasedOffset - s.pointee.totalSent) : 0
@@ -68,10 +70,7 @@ extension EventLoop {
             hot.pointee.buffers.give(output)
             if s.pointee.phase == .closing { return close(connection) }
         } else if exceedsLimits(s) {
-            executor.counters.add(.outputLimitClosed)
-            server.logger.warning(
-                "closing client \(connection.id) (\(connection.address)): output buffer limit reached")
-            return close(connection)
+            return closeOverLimit(connection)
         }
         if s.pointee.phase == .outputBlocked
             && s.pointee.pendingOutput <= server.settings.outputPauseBytes.load(ordering: .relaxed) / 2
@@ -79,6 +78,22 @@ extension EventLoop {
             s.pointee.phase = .open
             resumeLater(connection)
         }
+    }
+
+    @inline(never)
+    private func closeOverLimit(_ connection: Connection) {
+        executor.counters.add(.outputLimitClosed)
+        server.logger.warning("closing client \(connection.id) (\(connection.address)): output buffer limit reached")
+        close(connection)
+    }
+
+    private func exceedsHardLimit(_ s: UnsafeMutablePointer<ConnectionState>) -> Bool {
+        if s.pointee.phase == .deferred { return false }
+        let hard =
+            s.pointee.flags.isDisjoint(with: .isPushedTo)
+            ? server.settings.normalOutputHardBytes.load(ordering: .relaxed)
+            : server.settings.pushedOutputHardBytes.load(ordering: .relaxed)
+        return hard > 0 && s.pointee.pendingOutput > hard
     }
 
     private func exceedsLimits(_ s: UnsafeMutablePointer<ConnectionState>) -> Bool {
@@ -240,10 +255,7 @@ extension EventLoop {
             return close(connection)
         }
         if s.pointee.output != nil && exceedsLimits(s) {
-            executor.counters.add(.outputLimitClosed)
-            server.logger.warning(
-                "closing client \(connection.id) (\(connection.address)): output buffer limit reached")
-            return close(connection)
+            return closeOverLimit(connection)
         }
         guard s.pointee.phase == .open && s.pointee.input.isEmpty else { return }
         // A client that has gone back to small requests does not need the room that a big one took.
@@ -255,5 +267,22 @@ extension EventLoop {
         if idle > Self.idleMemoryNanoseconds {
             if s.pointee.parser.memoryBytes > 0 && !s.pointee.parser.isMidCommand { s.pointee.parser.release() }
         }
+    }
+}
+
+/// Replies that wait, as CLIENT LIST shows them: what would fit a Redis client's own buffer, and a list of further
+/// ones. Limits count all of it, once it is more than the first.
+struct ReplySizes {
+    /// Bytes of a client's own buffer, and of each in the list.
+    static let ownBytes = 16 << 10
+
+    let ownBytes: Int
+    let listBytes: Int
+    let listCount: Int
+
+    init(pending: Int) {
+        ownBytes = min(pending, Self.ownBytes)
+        listBytes = pending - ownBytes
+        listCount = (listBytes + Self.ownBytes - 1) / Self.ownBytes
     }
 }

@@ -21,12 +21,12 @@ extension Executor {
         prepare(s, arguments, out)
         guard s.pointee.flags.contains(.multi) else {
             context.fail("ERR EXEC without MULTI")
-            return ended(connection, arguments, position: 0)
+            return refused(connection, arguments)
         }
         if s.pointee.flags.contains(.transactionBroken) {
             context.fail("EXECABORT Transaction discarded because of previous errors.")
             connection.discardTransaction()
-            return ended(connection, arguments, position: 0)
+            return refused(connection, arguments)
         }
         let transaction = connection.transaction ?? Transaction(server.watches)
         transaction.seal()
@@ -136,6 +136,12 @@ extension Executor {
         if gate.conditions.contains(.monitors) && entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) {
             server.monitors.feed(connection, arguments, microseconds: valk_wall_us())
         }
+    }
+
+    /// An error of EXEC itself is a failed call of EXEC; those of what was queued belong to that.
+    private func refused(_ connection: Connection, _ arguments: ArgumentList) -> Outcome {
+        counters.addFailed(execIndex)
+        return ended(connection, arguments, position: 0)
     }
 
     private func ended(_ connection: Connection, _ arguments: ArgumentList, position: UInt64) -> Outcome {

@@ -128,6 +128,19 @@ import ValkTestSupport
         #expect(server.server.totals()[.outputLimitClosed] == 1)
     }
 
+    /// A socket that would take all of it changes nothing.
+    @Test func sendsNothingBeyondTheHardOutputLimit() throws {
+        let server = try TestServer { _, settings in
+            settings.normalOutputHardBytes.store(100_000, ordering: .relaxed)
+        }
+        let client = try server.connect()
+        try client.send(TestClient.encode("BLOB", "99000"))
+        #expect(try client.reply().utf8.count == 99_001)
+        try client.send(TestClient.encode("BLOB", "100001"))
+        #expect(client.isClosed())
+        #expect(server.server.totals()[.outputLimitClosed] == 1)
+    }
+
     @Test func closesAClientBeyondTheInputLimit() throws {
         let server = try TestServer { _, settings in settings.queryBufferBytesMax.store(1 << 20, ordering: .relaxed) }
         let client = try server.connect()
