@@ -5,7 +5,8 @@ long as the servers still disagree, then printed in the notation of the case fil
 everything: SEED 0 chooses one and prints it. Sequence i of a run uses the seed `SEED:i`.
 
 Sequences take turns: RESP2 and RESP3; one command at a time and in pipelines; every eighth one has
-no transactions but a DEBUG RELOAD here and there, so that values are read back from storage.
+no transactions but a DEBUG RELOAD here and there, so that values are read back from storage. A quarter
+has users with random rules, who log in and whose rights are asked about.
 """
 
 import random
@@ -142,7 +143,7 @@ COMMANDS = sum([
     _entry("PFCOUNT", lambda d: d.keys(1, 3), 2),
     _entry("PFMERGE", lambda d: d.keys(1, 3)),
     _entry("DUMP", lambda d: [d.key()]),
-    _entry("RESTORE", lambda d: [d.key(), d.one([b"0", b"0", b"33177117420123", b"1", b"-1"]), d.one(PAYLOADS)]
+    _entry("RESTORE", lambda d: [d.key(), d.one([b"0", b"0", b"33177117420123", b"100000000", b"-1"]), d.one(PAYLOADS)]
            + d.one([[], [b"REPLACE"], [b"REPLACE"], [b"ABSTTL", b"REPLACE"], [b"IDLETIME", b"3"], [b"FOO"]])),
     _entry("INCR", lambda d: [d.key()], 2),
     _entry("DECR", lambda d: [d.key()], 2),
@@ -190,6 +191,39 @@ COMMANDS = sum([
     _entry("NOSUCH", lambda d: [d.value()]),
 ], [])
 
+CATEGORIES = [b"keyspace", b"read", b"write", b"string", b"bitmap", b"hyperloglog", b"fast", b"slow", b"dangerous",
+              b"connection", b"transaction", b"scripting", b"pubsub", b"admin", b"all", b"nosuch"]
+USERS = [b"u", b"u", b"v"]
+PASSWORDS = [b"one", b"two", b""]
+
+
+class UserDraw(Draw):
+    """Draws rules of users, and questions about them."""
+
+    def rule(self, inside=False):
+        sign = self.one([b"+", b"+", b"-"])
+        patterns = [self.one([b"~", b"%R~", b"%W~", b"%RW~", b"%rw~"]) + self.one(PATTERNS + KEYS[:4])]
+        command = self.one(COMMANDS)[0].lower()
+        choices = [[sign + command], [sign + command], [sign + b"@" + self.one(CATEGORIES)], patterns, patterns,
+                   [self.one([b"allkeys", b"resetkeys", b"allcommands", b"nocommands", b"&x", b"&*"])],
+                   [sign + command + b"|" + self.one([b"get", b"0", b"a", b"help"])]]
+        if not inside:
+            choices += [[self.one([b"on", b"on", b"off", b"reset", b"nopass", b"resetpass", b"clearselectors"])],
+                        [self.one([b">", b">", b"<"]) + self.one(PASSWORDS)],
+                        [b"(" + b" ".join(w for _ in range(3) for w in self.rule(True)) + b")"]]
+        return self.one(choices)
+
+    def user_command(self):
+        user = self.one(USERS)
+        rules = [word for _ in range(self.random.randint(1, 4)) for word in self.rule()]
+        return self.one([
+            ("main", [b"ACL", b"SETUSER", user] + rules), ("main", [b"ACL", b"SETUSER", user] + rules),
+            ("main", [b"ACL", b"DRYRUN", user] + self.plain()), ("main", [b"ACL", b"DRYRUN", user] + self.plain()),
+            ("main", [b"ACL", b"USERS"]), ("other", [b"ACL", b"WHOAMI"]),
+            ("other", [b"AUTH", user, self.one(PASSWORDS)]),
+            ("other", [b"AUTH", user, self.one(PASSWORDS)]), ("other", [b"AUTH", b"default", b"x"])])
+
+
 # Redis keeps a key that is set with a past EXAT until somebody looks; counting commands first make it look.
 LOOK = [b"EXISTS"] + KEYS
 LOOKING = (b"DBSIZE", b"KEYS", b"SCAN", b"FLUSHDB", b"RENAME", b"WATCH", b"SWAPDB")
@@ -205,14 +239,19 @@ OUTSIDE_SCRIPTS = LOOKING + CLOCKED + SESSION + (b"FLUSHALL", b"RESET")
 WALK = b"scan-walk"
 
 
-def sequence(seed, length, reloading=False):
-    draw = Draw(random.Random(seed))
+def sequence(seed, length, reloading=False, users=False):
+    draw = UserDraw(random.Random(seed))
     steps = []
     if reloading:
         steps.append(("main", [b"MSET"] + [b"%s:%d" % (b"walk" if i % 2 else b"v", i // 2) for i in range(400)]))
     for _ in range(length):
         words = draw.command()
         connection = draw.one(CONNECTIONS)
+        if users and draw.random.random() < 0.5:
+            connection, words = draw.user_command()
+        if users and words[-2:-1] == [b"PFMERGE"]:
+            # Without a source Redis checks no key of it at all; Valk checks the one that it writes.
+            words = [b"PING"]
         if reloading and words[0] == b"SCAN":
             words = [WALK, draw.one([b"1", b"3", b"10", b"100"]), draw.one(PATTERNS + [b"walk:1*", b"walk:*7"])]
         if reloading and words[0] in SESSION:
@@ -321,6 +360,7 @@ class Pair:
             reply = self.answer(index, "control", [b"FLUSHALL"])
             if reply.kind != "simple":
                 return 0, reply, reply
+            self.answer(index, "control", [b"ACL", b"DELUSER", b"u", b"v"])
         try:
             for start, name, requests in self.batches(steps):
                 both = zip(requests, self.answers(0, name, requests), self.answers(1, name, requests))
@@ -387,7 +427,7 @@ def main(target, redis_binary, seed, count, length=60):
     try:
         for number in range(count):
             pair = Pair(target, redis, 2 + number % 2, pipelining=number % 4 >= 2)
-            steps = sequence("%d:%d" % (seed, number), length, reloading=number % 8 == 7)
+            steps = sequence("%d:%d" % (seed, number), length, reloading=number % 8 == 7, users=number % 8 in (3, 4))
             commands += len(steps)
             if pair.run(steps) is None:
                 passed += 1

@@ -1,5 +1,8 @@
 // Facts about users and their rights: what COMMAND INFO and COMMAND DOCS answer.
 // Arity, flags, keys, categories and arguments are those of Redis 7.0.15.
+//
+// What changes users takes all stripes: so nothing that stands beside it in an EXEC can make that run again, when the
+// change has been made already.
 
 extension CommandSpecs {
     static var acl: CommandSpec {
@@ -64,7 +67,7 @@ extension CommandSpecs {
 
     private static var aclDeluser: CommandSpec {
         CommandSpec(
-            "deluser", arity: -3, flags: [.admin, .noscript, .loading, .stale],
+            "deluser", arity: -3, flags: [.admin, .noscript, .loading, .stale, .allKeys, .seesWholeWrites],
             categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
             summary: "Removes users and closes their connections.", complexity: "O(N), N users",
             arguments: [
@@ -96,7 +99,7 @@ extension CommandSpecs {
 
     private static var aclLoad: CommandSpec {
         CommandSpec(
-            "load", arity: 2, flags: [.admin, .noscript, .loading, .stale],
+            "load", arity: 2, flags: [.admin, .noscript, .loading, .stale, .allKeys, .seesWholeWrites],
             categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
             summary: "Reads the users from their file again.", complexity: "O(N), N users")
     }
@@ -125,7 +128,7 @@ extension CommandSpecs {
 
     private static var aclSetuser: CommandSpec {
         CommandSpec(
-            "setuser", arity: -3, flags: [.admin, .noscript, .loading, .stale],
+            "setuser", arity: -3, flags: [.admin, .noscript, .loading, .stale, .allKeys, .seesWholeWrites],
             categories: [.admin, .slow, .dangerous], since: "6.0.0", group: "server",
             summary: "Makes a user or changes their rules.", complexity: "O(N), N rules",
             arguments: [

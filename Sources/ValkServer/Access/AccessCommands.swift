@@ -98,14 +98,16 @@ extension Administration {
         guard server.table.entries[index].accepts(argumentCount: command.count) else {
             return context.failArity(name)
         }
-        let words: String
+        let (before, object, after): (String, [UInt8], String)
         switch server.users.rights(of: user).denial(server.accessRequest(index, command)) {
         case nil: return context.reply.ok()
-        case .command: words = "run the '\(name)' command"
-        case .key(let position): words = "access the '\(command[position].string)' key"
-        case .channel(let position): words = "access the '\(command[position].string)' channel"
+        case .command: (before, object, after) = ("run the '", Array(name.utf8), "' command")
+        case .key(let position): (before, object, after) = ("access the '", beforeNUL(command[position]), "' key")
+        case .channel(let position):
+            (before, object, after) = ("access the '", beforeNUL(command[position]), "' channel")
         }
-        context.reply.bulk("This user has no permissions to \(words)")
+        let text = Array("This user has no permissions to \(before)".utf8) + object + Array(after.utf8)
+        text.withView { context.reply.bulk($0) }
     }
 
     private static let showLog: HostedHandler = { connection, context throws(Interruption) in
@@ -162,6 +164,9 @@ extension Administration {
         }
         digits.withView { context.reply.bulk($0) }
     }
+
+    /// Names are shown up to a NUL, as in Redis.
+    private static func beforeNUL(_ name: ByteView) -> [UInt8] { Array(name.buffer.prefix { $0 != 0 }) }
 
     // MARK: Changing
 

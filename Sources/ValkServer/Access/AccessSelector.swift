@@ -123,10 +123,8 @@ struct AccessSelector: Sendable {
         }
     }
 
+    /// A lone `*` does not match the empty name, which only `allkeys` and `allchannels` give, as in Redis.
     private static func matches(_ pattern: [UInt8], _ text: ByteView) -> Bool {
-        pattern.withView { view in
-            let glob = GlobPattern(view)
-            return glob.matchesAll || glob.matches(text)
-        }
+        pattern.withView { GlobPattern($0).matches(text) }
     }
 }

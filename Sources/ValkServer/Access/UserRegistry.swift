@@ -108,7 +108,8 @@ package final class UserRegistry: Sendable {
                 do throws(AccessRuleError) {
                     try rights.apply(rule, grammar)
                 } catch {
-                    let text = Array("Error in ACL SETUSER modifier '".utf8) + rule + Array("': \(error.text)".utf8)
+                    let shown = rule.prefix { $0 != 0 }
+                    let text = Array("Error in ACL SETUSER modifier '".utf8) + shown + Array("': \(error.text)".utf8)
                     return .failure(AccessComplaint(text))
                 }
             }

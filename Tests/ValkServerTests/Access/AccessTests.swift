@@ -106,6 +106,23 @@ import ValkTestSupport
         #expect(try admin.ask("MGET", "a", "b") == "*[$nil,$1]")
     }
 
+    /// A script that turns out to need more keys lets its transaction run again, but not what has been done for good.
+    @Test func changesWithinATransactionAreMadeOnce() throws {
+        let server = try FullServer()
+        let client = try server.connect()
+        for round in 0..<20 {
+            #expect(try client.ask("MULTI") == "+OK")
+            #expect(try client.ask("ACL", "USERS") == "+QUEUED")
+            #expect(try client.ask("ACL", "SETUSER", "u", ">p", "on") == "+QUEUED")
+            #expect(
+                try client.ask("EVAL", "return redis.call('SET', 'x\(round)', redis.call('GET', 'y') or 1)", "0")
+                    == "+QUEUED")
+            #expect(try client.ask("ACL", "SETUSER", "u", "<p") == "+QUEUED")
+            #expect(try client.ask("ACL", "DELUSER", "u") == "+QUEUED")
+            #expect(try client.ask("EXEC") == "*[*[$default],+OK,+OK,+OK,:1]")
+        }
+    }
+
     /// MIGRATE's keys cannot be hidden behind words that look like its options.
     @Test func keysBehindWordsAreFound() throws {
         let server = try FullServer()
