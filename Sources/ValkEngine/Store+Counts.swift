@@ -74,18 +74,18 @@ extension Store {
         var deltas = CountDeltas()
         let pins = BlockPins.make(cache)
         defer { BlockPins.destroy(pins) }
-        let resolved = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
-        resolved.initialize(to: false)
-        defer { resolved.deallocate() }
+        let origin = UnsafeMutablePointer<EntryOrigin>.allocate(capacity: 1)
+        origin.initialize(to: EntryOrigin())
+        defer { origin.deallocate() }
         for (bucket, i) in open {
             let path = RunPath(.passUnretained(bucket), from: i + 1)
             let below = BelowReader(view: view, memory: [], path: path, store: self)
-            let cursor = RunCursor(bucket.runs[i], pins, access: .scan, mayBlock: true, resolved: resolved)
+            let cursor = RunCursor(bucket.runs[i], pins, access: .scan, mayBlock: true, origin: origin)
             do {
                 try cursor.seekToFirst()
                 while cursor.isValid {
                     let entry = cursor.entry
-                    if entry.flags.contains(.priorUnknown), !resolved.pointee,
+                    if entry.flags.contains(.priorUnknown), !origin.pointee.countsResolved,
                         let namespace = CountedKey.namespace(entry.key)
                     {
                         deltas.resolve(namespace, prior: try below.prior(entry.key))

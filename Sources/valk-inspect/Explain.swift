@@ -103,6 +103,7 @@ struct Explain: ParsableCommand {
         if let pointer = version.pointer, let path = version.pointerPath {
             Output.line("    value at \(path) offset \(pointer.offset), CRC \(String(pointer.crc, radix: 16))")
         }
+        if version.isNamedDead { Output.line("    dead: a newer version gave its value back") }
         if let fault = version.fault { Output.line("    DAMAGED: \(fault)") }
         if let preview = version.preview {
             Output.line("    = \(Text.bytes(preview))" + (version.valueLength > preview.count ? "…" : ""))
@@ -132,7 +133,8 @@ struct Explain: ParsableCommand {
             ("sequence", .unsigned(version.sequence)), ("kind", .string(Text.kind(version.kind))),
             ("tag", .number(Int(version.tag))), ("flags", .number(Int(version.flags.rawValue))),
             ("expireAt", .unsigned(version.expireAt)), ("valueLength", .number(version.valueLength)),
-            ("hiddenBy", .unsigned(version.hiddenBy)), ("fault", version.fault.map { .string($0) } ?? .null),
+            ("hiddenBy", .unsigned(version.hiddenBy)), ("dead", .bool(version.isNamedDead)),
+            ("fault", version.fault.map { .string($0) } ?? .null),
         ]
         switch version.place {
         case .log(let path, let offset):

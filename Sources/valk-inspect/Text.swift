@@ -75,6 +75,7 @@ enum Text {
         if flags.contains(.priorUnknown) { words.append("blind") }
         if flags.contains(.priorPresent) { words.append("key was there") }
         if flags.contains(.priorExpiring) { words.append("with expiry") }
+        if flags.contains(.priorNamed) { words.append("prior named dead") }
         return words.joined(separator: ", ")
     }
 

@@ -249,7 +249,8 @@ final class BucketController: FileNumbers, @unchecked Sendable {  // State behin
             // Pointers and the checkpoint may only be durable when the log before them is.
             try logManager.sync()
             _ = atSeam?(.flushBegun)
-            let result = try manager(.urgent).flush(table, over: logManager.root)
+            let (root, estimate) = structure.withLock { (logManager.root, overlap) }
+            let result = try manager(.urgent).flush(table, over: root, overlap: estimate.isKnown ? estimate.ratio : nil)
             try syncTables(result)
             _ = atSeam?(.flushWritten)
             try structure.withLock { () throws(StoreError) in

@@ -24,6 +24,8 @@ struct JobResult {
     var deltas = CountDeltas()
     /// Versions that were dropped and have their values in the log.
     var discards = DiscardList()
+    /// What older versions the entries that were written hide.
+    var hides = HiddenCount()
     /// Of a flush: what filters said of its keys.
     var overlap = OverlapSample()
     /// Of a flush: all values in the log that it met.
@@ -85,9 +87,10 @@ struct BucketManager {
     // MARK: Jobs
 
     /// Writes a sealed table as one run. Keeps the newest version of each key: views keep older ones in memory.
-    /// Files end where children of `root` begin, whose runs are asked how much of the table is new to them.
+    /// Files end where children of `root` begin, whose runs are asked how much of the table is new to them. `overlap`:
+    /// how much of it was not, before; nil when nobody knows.
     func flush(
-        _ table: MemoryTable, over root: Bucket
+        _ table: MemoryTable, over root: Bucket, overlap: Double?
     ) throws(StoreError) -> JobResult {
         var result = JobResult()
         result.entriesRead = table.sorted.entryCount
@@ -96,8 +99,9 @@ struct BucketManager {
         var putsUntilSample = OverlapSample.interval
         // Deletions that came later are not yet known to be durable.
         let ranges = table.rangesWhenSealed.list
-        defer { withExtendedLifetime(ranges) {} }
+        defer { withExtendedLifetime((ranges, root)) {} }
         var walk = RangeWalk(ranges)
+        var priors = PriorSearch(root, logBytes: table.logBytes, overlap: overlap, cache: cache)
         let cursor = SortedTableCursor(table.sorted, maxSequence: UInt64.max)
         do {
             cursor.seekToFirst()
@@ -110,16 +114,19 @@ struct BucketManager {
                 if !isHidden {
                     var entry = position.pointee
                     entry.setPriorUnknown(isOpen)
+                    entry.setPriorNamed(priors.isNamed(entry, &walk, &result.discards))
                     try output.add(entry)
                     if entry.kind == .put { putsUntilSample &-= 1 }
                     if putsUntilSample == 0 {
                         putsUntilSample = OverlapSample.interval
                         result.overlap.ask(entry.key, RunPath(.passUnretained(root)))
+                        priors.learn(result.overlap)
                     }
                 }
                 cursor.countValues(newestIsDropped: isHidden, &result)
                 cursor.next()
             }
+            result.hides = priors.hidden(estimate: result.overlap)
             try output.finish(&result, rangesAppliedTo: ranges.newest)
         } catch {
             output.abandon()
@@ -144,16 +151,17 @@ struct BucketManager {
             self, cuts: cuts, warms: false, place: isBottom ? .base : cuts.isEmpty ? .leaf : .inner)
         let pins = BlockPins.make(cache)
         defer { BlockPins.destroy(pins) }
-        let resolved = UnsafeMutablePointer<Bool>.allocate(capacity: max(1, runs.count))
-        resolved.initialize(repeating: false, count: max(1, runs.count))
-        defer { resolved.deallocate() }
+        let origin = UnsafeMutablePointer<EntryOrigin>.allocate(capacity: max(1, runs.count))
+        origin.initialize(repeating: EntryOrigin(), count: max(1, runs.count))
+        defer { origin.deallocate() }
         let merged = MergeCursor(
             runs.enumerated().map { i, run in
-                RunCursor(run, pins, access: .merge, mayBlock: true, resolved: resolved + i)
+                RunCursor(run, pins, access: .merge, mayBlock: true, origin: origin + i)
             })
         defer { merged.clear() }
         var copy = EntryCopy()
         var moved = 0
+        var met = HiddenCount()
         do {
             try reading(runs) { () throws(Interruption) in try merged.seekToFirst() }
             while let position = merged.position {
@@ -164,13 +172,16 @@ struct BucketManager {
                     moved = 0
                 }
                 var chain = VersionChain()
-                var isHidden = take(position, resolved + merged.source, &walk, &chain, &result)
+                var isHidden = take(position, origin + merged.source, &walk, &chain, &result)
+                // Whether what lies below the version at hand has been named dead already.
+                var isNamed = position.pointee.flags.contains(.priorNamed) && origin[merged.source].hasNamedPriors
                 if !merged.meetsOthers {
                     // The usual case, a key with one version: it goes from block to block.
                     let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
                     if !isHidden && (position.pointee.kind == .put || !isBottom) {
                         var entry = position.pointee
                         entry.setPriorUnknown(isOpen)
+                        entry.setPriorNamed(isNamed)
                         if filter.wants(entry.key) {
                             try add(entry, isBottom, &filter, &output, &result)
                         } else {
@@ -188,11 +199,13 @@ struct BucketManager {
                 try reading(runs) { () throws(Interruption) in try merged.next() }
                 while let older = merged.position, older.pointee.key == copy.entry.key {
                     isHidden = isHidden || walk.hides(older)
-                    result.discards.add(older)
+                    met.all &+= 1
+                    if isNamed { met.named &+= 1 } else { result.discards.add(older) }
+                    isNamed = older.pointee.flags.contains(.priorNamed) && origin[merged.source].hasNamedPriors
                     if isHidden {
                         result.entriesRead += 1
                     } else {
-                        _ = take(older, resolved + merged.source, &walk, &chain, &result)
+                        _ = take(older, origin + merged.source, &walk, &chain, &result)
                     }
                     try reading(runs) { () throws(Interruption) in try merged.next() }
                 }
@@ -202,12 +215,14 @@ struct BucketManager {
                     continue
                 }
                 copy.entry.setPriorUnknown(isOpen)
+                copy.entry.setPriorNamed(isNamed)
                 if filter.wants(copy.entry.key) {
                     try add(copy.entry, isBottom, &filter, &output, &result)
                 } else {
                     try output.add(copy.entry)
                 }
             }
+            if !isBottom { result.hides = runs.reduce(into: HiddenCount()) { $0 += $1.hides } - met }
             result.entriesFiltered = filter.verdicts
             result.filterFailures = filter.failures
             try output.finish(&result, rangesAppliedTo: ranges.newest)
@@ -224,25 +239,25 @@ struct BucketManager {
         _ result: inout JobResult
     ) throws(StoreError) {
         var entry = given
-        switch filter.judge(&entry) {
-        case .keep: try output.add(given)
-        case .drop: result.discards.add(&entry)
-        case .delete:
-            result.discards.add(&entry)
-            if !isBottom { try output.add(Entry(key: given.key, sequence: given.sequence, kind: .delete)) }
-        }
+        let verdict = filter.judge(&entry)
+        if verdict == .keep { return try output.add(given) }
+        result.discards.add(&entry)
+        // That its prior is named dead must not be forgotten while that one is in the tree.
+        let named = given.flags.intersection(.priorNamed)
+        if isBottom || (verdict == .drop && named.isEmpty) { return }
+        try output.add(Entry(key: given.key, sequence: given.sequence, kind: .delete, flags: named))
     }
 
     /// Accounts for one version that a merge met. Returns whether a range deletion hides it.
     @inline(__always)
     private func take(
-        _ version: UnsafePointer<Entry>, _ resolved: UnsafePointer<Bool>, _ walk: inout RangeWalk,
+        _ version: UnsafePointer<Entry>, _ origin: UnsafePointer<EntryOrigin>, _ walk: inout RangeWalk,
         _ chain: inout VersionChain, _ result: inout JobResult
     ) -> Bool {
         result.entriesRead += 1
         if walk.hides(version) { return true }
         if options.countsNamespaces {
-            chain.take(version.pointee, isResolved: resolved.pointee, deltas: &result.deltas)
+            chain.take(version.pointee, isResolved: origin.pointee.countsResolved, deltas: &result.deltas)
         }
         return false
     }

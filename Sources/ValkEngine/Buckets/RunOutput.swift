@@ -90,7 +90,10 @@ struct RunOutput: ~Copyable {
     /// `rangesAppliedTo`: nothing of what was written is hidden by a range deletion up to this sequence.
     mutating func finish(_ result: inout JobResult, rangesAppliedTo: UInt64) throws(StoreError) {
         try closeFile()
-        for i in written.indices { written[i].record.rangesAppliedTo = rangesAppliedTo }
+        for i in written.indices {
+            written[i].record.rangesAppliedTo = rangesAppliedTo
+            written[i].record.hides = result.hides.share(written[i].record.entries, of: UInt64(entries))
+        }
         result.files = written
         result.entriesWritten = entries
         result.bytesWritten = written.reduce(0) { $0 + $1.finished.fileBytes }
@@ -125,7 +128,7 @@ extension TableRecordItem {
             smallest: properties.smallestKey, largest: properties.largestKey,
             segments: properties.segments.map {
                 SegmentShare(segment: $0.segment, bytes: $0.bytes, count: $0.count)
-            })
+            }, namedPriors: properties.namedPriorCount)
     }
 }
 

@@ -1,10 +1,9 @@
 // What newer versions hide, of values in the log and of the tables themselves: how much there is of it, where most of
 // it is, and the jobs that find it.
 //
-// In each leaf the largest run is taken for the bottom, and of everything that lies over it, in the leaf and in the
-// buckets above, as much is taken to hide something as the filters say of new entries (OverlapEstimate); a delete
-// hides an entry of average size and is garbage itself when it has met that. An estimate: it decides when to merge,
-// never what is dead.
+// In each leaf the largest run is taken for the bottom, and whatever lies over it, in the leaf and in the buckets
+// above, hides what its flush has found or the filters told (`HiddenCount`), less what merges have met since. An
+// estimate: it decides when to merge, never what is dead.
 
 import ValkBase
 
@@ -15,15 +14,17 @@ struct TreeWeight: Sendable {
     var tableBytes = 0.0
     /// Of values in the log.
     var valueBytes = 0.0
-
-    /// Entries that hide an older one, where `ratio` of the puts do.
-    func hiding(_ ratio: Double) -> Double { ratio * (entries - deletes) + deletes }
+    /// Entries that hide an older one, and those of them whose older one's value has been named dead.
+    var hiding = 0.0
+    var hidingNamed = 0.0
 
     static func += (a: inout TreeWeight, b: TreeWeight) {
         a.entries += b.entries
         a.deletes += b.deletes
         a.tableBytes += b.tableBytes
         a.valueBytes += b.valueBytes
+        a.hiding += b.hiding
+        a.hidingNamed += b.hidingNamed
     }
 }
 
@@ -37,14 +38,14 @@ struct HiddenBytes: Sendable, Equatable {
         self.tables = tables
     }
 
-    /// What lies over others, and what lies at the bottom. `ratio`: how much of the younger hides something.
-    init(younger: TreeWeight, bottom: TreeWeight, ratio: Double) {
+    /// What lies over others, and what lies at the bottom.
+    init(younger: TreeWeight, bottom: TreeWeight) {
         var all = younger
         all += bottom
         let puts = max(1, all.entries - all.deletes)
         // The bottom's own deletes hide nothing any more, they are only in the way.
-        let found = min(puts, younger.hiding(ratio))
-        values = Int(all.valueBytes * found / puts)
+        let found = min(puts, younger.hiding)
+        values = Int(all.valueBytes * min(found, max(0, younger.hiding - younger.hidingNamed)) / puts)
         let entryBytes = all.tableBytes / max(1, all.entries)
         tables = Int(min(all.tableBytes, entryBytes * (found + all.deletes)))
     }
@@ -64,12 +65,21 @@ struct HiddenLimit: Sendable {
 }
 
 extension Run {
+    var hides: HiddenCount {
+        fragments.reduce(into: HiddenCount()) {
+            let hides = $1.file.record.hides
+            $0 += HiddenCount(all: $1.share(of: hides.all), named: $1.share(of: hides.named))
+        }
+    }
+
     /// Of files that it shares with others in proportion.
     var weight: TreeWeight {
         var sum = TreeWeight(tableBytes: Double(bytes))
         for fragment in fragments {
             sum.entries += Double(fragment.entries)
             sum.deletes += Double(fragment.tombstones)
+            sum.hiding += Double(fragment.share(of: fragment.file.record.hides.all))
+            sum.hidingNamed += Double(fragment.share(of: fragment.file.record.hides.named))
             var values: UInt64 = 0
             for share in fragment.file.record.segments { values += share.bytes }
             sum.valueBytes += Double(fragment.share(of: values))
@@ -108,7 +118,7 @@ extension BucketController {
     /// With `structure` held.
     var hiddenBytes: HiddenBytes {
         let (younger, bottom) = logManager.root.weigh()
-        return HiddenBytes(younger: younger, bottom: bottom, ratio: overlap.ratio)
+        return HiddenBytes(younger: younger, bottom: bottom)
     }
 
     /// Merges for space go on until no more is hidden than this. Without threads they are done here.
@@ -140,7 +150,7 @@ extension BucketController {
             let upper = parent?.runs.compactMap { $0.clipped(to: child.range) } ?? []
             var (younger, bottom) = Bucket.weigh(child.runs, isLeaf: true)
             for run in upper { younger += run.weight }
-            let hidden = HiddenBytes(younger: younger, bottom: bottom, ratio: overlap.ratio)
+            let hidden = HiddenBytes(younger: younger, bottom: bottom)
             let cost = younger.tableBytes + bottom.tableBytes
             offer(hiddenLimit.gain(hidden, whole: whole) / max(1, cost), &leaf, child.range) {
                 planner.wholeMerge(child, upper, reason: "too much is hidden")
@@ -164,7 +174,7 @@ extension BucketController {
         }
         // Where most of it lies high up, it goes down first.
         let (younger, _) = root.weigh()
-        let isHigh = above.hiding(overlap.ratio) * 2 > younger.hiding(overlap.ratio)
+        let isHigh = above.hiding * 2 > younger.hiding
         return isHigh ? slot ?? leaf : leaf ?? slot
     }
 }

@@ -1,9 +1,13 @@
 // What a job found dead: records in the log whose versions it dropped.
 //
-// A version with a separated value is dropped by exactly one job: the flush that finds it superseded inside its table,
-// the merge that meets a newer one (or a range deletion) above it, or the scan of a table that a range deletion dropped
-// whole. That job names the value's record here, and the list becomes part of the job's own manifest edit, so that each
-// record is counted dead exactly once. One thread; the job's.
+// A version with a separated value is named by the job that finds it hidden for all readers to come: the flush that
+// finds it superseded inside its table, or in the tree below it (PriorSearch), the merge that meets a newer one (or a
+// range deletion) above it, or the scan of a table that a range deletion dropped whole. That job names the value's
+// record here, and the list becomes part of the job's own manifest edit.
+//
+// A record is named once, with one exception: what a flush has named and a range deletion, or the layer above, then
+// takes away together with the version that hid it, is named again. So lists are sets; sums over them may be too large
+// until the segment is rewritten. One thread; the job's.
 
 import ValkBase
 

@@ -68,8 +68,10 @@ extension GarbageCollector {
     private func nextGroup(_ rest: inout ArraySlice<Candidate>, excess: Int, room: inout UInt64) -> [Candidate] {
         var group: [Candidate] = []
         var (freed, left, held) = (0, 0, 0)
+        // Until the old files go, both are there.
+        let most = min(GarbageCollector.groupBytesMax, figures.liveBytes / 64)
         while let next = rest.first, freed < excess, group.count < GarbageCollector.groupMax {
-            if held > 0 && held + next.allocated > GarbageCollector.groupBytesMax { break }
+            if held > 0 && held + next.allocated > most { break }
             rest.removeFirst()
             guard UInt64(left + next.left) <= room else { continue }
             group.append(next)
@@ -151,12 +153,13 @@ extension GarbageCollector {
             figures.segments += 1
             figures.allocatedBytes += allocated
             figures.referencedBytes += Int(garbage.liveBytes)
-            // Nothing points into it: it goes when the last view lets go.
-            if garbage.liveBytes == 0 {
+            let dead = garbage.chunks[..<garbage.effectiveChunks(horizon)].reduce(0) { $0 + $1.bytes }
+            // It goes when the last view lets go; or what is left of it, which pointers lead to that nobody follows,
+            // goes with their tables.
+            if garbage.liveBytes == 0 && (dead < garbage.deadBytes || garbage.valueBytes == 0) {
                 figures.pinnedBytes += allocated
                 continue
             }
-            let dead = garbage.chunks[..<garbage.effectiveChunks(horizon)].reduce(0) { $0 + $1.bytes }
             figures.pinnedBytes += Int(garbage.deadBytes - dead)
             let overhead = LogFormat.segmentHeaderBytes + SegmentTrailer.bytes + Int(garbage.valueCount) * 4
             let left = LogFormat.aligned(

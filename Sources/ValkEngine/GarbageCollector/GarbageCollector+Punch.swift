@@ -54,7 +54,7 @@ extension GarbageCollector {
         }
         defer { file.close() }
         _ = controller.atSeam?(.holesPlanned)
-        try note(segment, known, effective, left: live.map(\.logical), plan.bytes)
+        try note(segment, known, effective, left: live, plan.bytes)
         _ = controller.atSeam?(.holesNoted)
         // What is dead is counted from nothing again.
         judged[segment] = nil
@@ -64,18 +64,23 @@ extension GarbageCollector {
 
     /// The edit. What is dead is not counted as part of the segment any more.
     private func note(
-        _ segment: UInt32, _ known: SegmentGarbage, _ effective: Int, left: [UInt32], _ bytes: Int
+        _ segment: UInt32, _ known: SegmentGarbage, _ effective: Int, left: [SegmentLayout.Place], _ bytes: Int
     ) throws(StoreError) {
         let dead = known.chunks[..<effective]
+        var leftBytes = known.valueBytes - min(known.valueBytes, dead.reduce(0) { $0 + $1.bytes })
+        if known.valueCount - UInt64(left.count) != dead.reduce(0, { $0 + $1.count }) {
+            // Some were named more than once.
+            leftBytes = left.reduce(0) { $0 + UInt64($1.end - $1.start) }
+        }
         try controller.structure.withLock { () throws(StoreError) in
             guard let now = controller.state.garbage[segment], now.generation == known.generation else {
                 preconditionFailure("segment \(segment) was rewritten by somebody else")
             }
             var next = now
-            next.valueBytes -= min(next.valueBytes, dead.reduce(0) { $0 + $1.bytes })
-            next.valueCount -= min(next.valueCount, dead.reduce(0) { $0 + $1.count })
+            next.valueBytes = leftBytes
+            next.valueCount = UInt64(left.count)
             next.chunks.removeFirst(effective)
-            next.known = DiscardChunk.encode(left)
+            next.known = DiscardChunk.encode(left.map(\.logical))
             next.punchedBytes = UInt64(bytes)
             // Before the edit: a file that may come to have holes has no other life.
             log.files.markPunched(segment)
@@ -165,11 +170,12 @@ extension GarbageCollector {
                 disk: disk, directory: log.directory, storeId: log.storeId, segment: segment,
                 generation: known.generation, known: list?.sorted())
             let live = layout.places.filter { !dead.contains($0.logical) }
-            guard UInt64(layout.places.count) == known.valueCount, live.count + dead.count == layout.places.count else {
+            let found = layout.places.count - live.count
+            guard UInt64(layout.places.count) == known.valueCount, found == dead.count || known.mayLackDead else {
                 throw StoreError(
                     .corruption,
-                    "\(layout.places.count) values found, \(layout.places.count - live.count) of them dead; the "
-                        + "manifest says \(known.valueCount) and \(dead.count)", path: log.files.path(segment))
+                    "\(layout.places.count) values found, \(found) of them dead; the manifest "
+                        + " says \(known.valueCount) and \(dead.count)", path: log.files.path(segment))
             }
             return (live, layout.end)
         } catch {

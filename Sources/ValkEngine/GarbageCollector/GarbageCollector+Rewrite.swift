@@ -162,7 +162,7 @@ extension GarbageCollector {
                 if cancelled.load(ordering: .relaxed) { throw StoreError(.invalid, "the store is closing") }
             }
             // Both ends of the account must meet before anything is thrown away.
-            guard skipped == dead.count, UInt64(seen) == known.valueCount else {
+            guard skipped == dead.count || known.mayLackDead, UInt64(seen) == known.valueCount else {
                 throw StoreError(
                     .corruption,
                     "\(seen) values found, \(skipped) of them dead; the manifest says \(known.valueCount) and "

@@ -24,7 +24,7 @@ struct SpaceDebt {
     private static let lookSecondsMin = 0.1
     private static let busyBytesPerSecond = 1024.0 * 1024
     /// The debt that a small store may have.
-    private static let slackMin = 64.0 * 1024 * 1024
+    private static let slackMin = 48.0 * 1024 * 1024
 
     /// Looks at a store. `written`: bytes of log since its start; `now`: monotonic nanoseconds. Sets `debtBytes` and
     /// `intakeBytesPerSecond`. Returns what writers may write in a second, 0 for no limit.

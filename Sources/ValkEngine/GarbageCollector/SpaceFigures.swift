@@ -65,14 +65,13 @@ package struct SpaceFigures: Sendable, Equatable {
 
     /// ... of what the collector can do something about, and how far it goes. In a small store the fixed part would
     /// leave nothing, and the last tenth of garbage is dear: half of what the target gives stays. Where writers
-    /// press it goes a twelfth further, since the debt rests a sixth above (half of `slack`). To go all of that
-    /// further would cost more rewrites than it gives space.
+    /// press it goes an eighth further, since the debt rests that much above (half of `slack`).
     var garbageMaxOfRest: Double {
-        max(garbageMax / 2, garbageMax * (isPressing ? 11.0 / 12 : 1) - fixedGarbage)
+        max(garbageMax / 2, garbageMax * (isPressing ? 7.0 / 8 : 1) - fixedGarbage)
     }
 
     /// What may be there beyond that when writers outrun the collector: it comes to rest at half of it.
-    var slack: Double { garbageMax / 3 }
+    var slack: Double { garbageMax / 4 }
 
     private var targetOfRest: Double { 1 + garbageMaxOfRest / Double(max(1, liveBytes + liveTableBytes)) }
 

@@ -26,6 +26,8 @@ package struct KeyVersion: Sendable {
     package var fault: String?
     /// Sequence of the newest range deletion that hides this version, 0 when none does.
     package var hiddenBy: UInt64 = 0
+    /// A newer version's flush has named the value dead: it may be there or not.
+    package var isNamedDead = false
 
     package static let previewBytes = 64
 }
@@ -182,6 +184,10 @@ package struct KeyExplanation: Sendable {
     private mutating func settle() {
         versions.sort { $0.sequence > $1.sequence }
         tombstones.sort { $0.sequence > $1.sequence }
+        for i in versions.indices.dropFirst() where versions[i - 1].flags.contains(.priorNamed) {
+            versions[i].isNamedDead = true
+            versions[i].fault = nil
+        }
         for i in versions.indices {
             if let newest = tombstones.first, newest.sequence > versions[i].sequence {
                 versions[i].hiddenBy = newest.sequence

@@ -20,9 +20,14 @@ extension StoreVerifier {
         let pins = BlockPins.make(cache)
         defer { BlockPins.destroy(pins) }
         var shares: [UInt32: SegmentReference] = [:]
+        var named: NamedPriors?
+        if let record, let state {
+            named = NamedPriors(
+                record, state, shown, disk: disk, directory: folder.directory, cache: cache, pins: pins)
+        }
         do throws(StoreError) {
             let seen = try table.verify(pins) { entry, block in
-                if entry.isSeparated { follow(entry, table, block, &shares) }
+                if entry.isSeparated { follow(entry, table, block, &shares, named) }
             }
             report.entries += seen.entries
             let counted = shares.values.sorted { $0.segment < $1.segment }
@@ -48,6 +53,7 @@ extension StoreVerifier {
         same("deletes", p.tombstoneCount, record.tombstones)
         // 0 in the manifest: they were accounted for after the file was written.
         if record.unknownPriors != 0 { same("blind writes", p.unknownPriorCount, record.unknownPriors) }
+        same("named priors", p.namedPriorCount, record.namedPriors)
         same("smallest sequence", p.sequenceMin, record.sequenceMin)
         same("largest sequence", p.sequenceMax, record.sequenceMax)
         same("smallest expiry", p.expireAtMin, record.expireAtMin)
@@ -59,7 +65,8 @@ extension StoreVerifier {
     }
 
     private func follow(
-        _ entry: Entry, _ table: Table, _ block: Int, _ shares: inout [UInt32: SegmentReference]
+        _ entry: Entry, _ table: Table, _ block: Int, _ shares: inout [UInt32: SegmentReference],
+        _ named: NamedPriors?
     ) {
         let pointer = entry.pointer
         shares[pointer.segment, default: SegmentReference(segment: pointer.segment, bytes: 0, count: 0)].bytes +=
@@ -74,11 +81,12 @@ extension StoreVerifier {
             if !isShown { return }
         }
         if dead[pointer.segment]?.contains(pointer.offset) == true {
+            if named?.includes(entry) == true { return }
             report.error(
                 "the manifest lists the value of key \(Table.printable(entry.key.array)) as dead, in \(table.path)",
                 values.path(pointer.segment), Int(pointer.offset))
         }
-        if let problem = values.problem(entry) {
+        if let problem = values.problem(entry), named?.includes(entry) != true {
             let key = Table.printable(entry.key.array)
             report.error(
                 "\(problem): value of key \(key), sequence \(entry.sequence), in \(table.path) block \(block)",

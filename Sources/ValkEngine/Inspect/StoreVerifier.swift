@@ -3,8 +3,9 @@
 //
 // Steps: 1. names (StoreFolder); 2. CURRENT and the manifest, and what its items must satisfy among themselves; 3.
 // every table file: all blocks, order, filter, index, properties, and the manifest's record of it; each separated entry
-// is followed to its value in the log (ValueCheck); 4. every segment: all frames and records, and the chain of frames
-// across segments; 5. the log as a start would replay it, which alone can tell a torn tail from damage; 6. orphans.
+// is followed to its value in the log (ValueCheck), unless no reader ever gets there (NamedPriors); 4. every segment:
+// all frames and records, and the chain of frames across segments; 5. the log as a start would replay it, which alone
+// can tell a torn tail from damage; 6. orphans.
 //
 // Not seen, because nothing in the store tells: loss of the very last synced frames or of the last manifest edits when
 // nothing was written after them. Both look like a write that a crash cut short, and are noted.
@@ -23,6 +24,8 @@ package final class StoreVerifier {
     private(set) var dead: [UInt32: Set<UInt32>] = [:]
     /// What the tree shows of each table. The rest of the file is nobody's, and its values may be gone.
     private(set) var shown: [UInt64: [FragmentRecord]] = [:]
+    /// What the manifest adds up to; nil when it cannot be read.
+    private(set) var state: ManifestState?
     private var doneBytes = 0
     private var totalBytes = 0
 
@@ -65,7 +68,8 @@ package final class StoreVerifier {
         totalBytes = folder.tables.reduce(0) { $0 + size($1.path) }
         totalBytes += folder.segments.reduce(0) { $0 + size(folder.path($1)) }
         let loaded = try loadManifest()
-        if let state = loaded?.state {
+        state = loaded?.state
+        if let state {
             checkManifest(state)
             for fragment in state.fragments { shown[fragment.file, default: []].append(fragment) }
             dead = state.garbage.mapValues { Set($0.chunks.flatMap { DiscardChunk.decode($0.list) ?? [] }) }

@@ -27,6 +27,9 @@ package struct EntryFlags: OptionSet, Sendable {
     @inlinable package static var priorPresent: EntryFlags { EntryFlags(rawValue: 4) }
     /// What existed before carried an expiry time.
     @inlinable package static var priorExpiring: EntryFlags { EntryFlags(rawValue: 8) }
+    /// In tables, which do not store the two above: what this version hides in the tree has been named dead already, by
+    /// the flush that brought this version (see PriorSearch). The merge that meets the two says nothing of it.
+    @inlinable package static var priorNamed: EntryFlags { EntryFlags(rawValue: 16) }
 }
 
 /// Where a separated value lies in the log.
@@ -93,6 +96,11 @@ package struct Entry {
     package init() { self.init(key: .empty, sequence: 0, kind: .delete) }
 
     @inlinable package var isSeparated: Bool { flags.contains(.separated) }
+
+    @inline(__always)
+    mutating func setPriorNamed(_ isNamed: Bool) {
+        if isNamed { flags.insert(.priorNamed) } else { flags.remove(.priorNamed) }
+    }
 
     @inline(__always)
     mutating func setPriorUnknown(_ isUnknown: Bool) {

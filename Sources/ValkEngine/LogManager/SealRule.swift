@@ -23,7 +23,7 @@ struct SealRule {
     private static let unflushedShare = 16
     private static let unflushedMin = 64 << 20
     /// Of values in the log less may wait: their flush writes next to nothing, and their garbage is most of all.
-    private static let separatedShare = 32
+    private static let separatedShare = 64
     private static let separatedMin = 16 << 20
     /// A table is flushed after so long.
     private static let oldNanoseconds: UInt64 = 300_000_000_000

@@ -80,6 +80,7 @@ struct SegmentGarbage: Sendable {
     /// What the holes gave back.
     var punchedBytes: UInt64 = 0
 
+    /// A record that was named twice counts twice.
     var deadBytes: UInt64 { chunks.reduce(0) { $0 + $1.bytes } }
     var deadCount: UInt64 { chunks.reduce(0) { $0 + $1.count } }
     var liveBytes: UInt64 { valueBytes - min(deadBytes, valueBytes) }
@@ -89,12 +90,23 @@ struct SegmentGarbage: Sendable {
         chunks.prefix { $0.shownFrom <= horizon }.count
     }
 
-    /// Dead records of the first `count` chunks, sorted.
+    /// Dead records of the first `count` chunks, ascending, each once.
     func deadOffsets(_ count: Int) -> [UInt32] {
         var offsets: [UInt32] = []
         for chunk in chunks[..<count] { offsets += DiscardChunk.decode(chunk.list) ?? [] }
-        return offsets.sorted()
+        offsets.sort()
+        var kept = 0
+        for offset in offsets where kept == 0 || offsets[kept - 1] != offset {
+            offsets[kept] = offset
+            kept += 1
+        }
+        offsets.removeLast(offsets.count - kept)
+        return offsets
     }
+
+    /// Whether the file may lack records that are named dead: those that went with an earlier generation, or with
+    /// holes, and that are named once more.
+    var mayLackDead: Bool { generation > 0 || known != nil }
 
     /// Joins the first `count` chunks.
     mutating func join(_ count: Int) {

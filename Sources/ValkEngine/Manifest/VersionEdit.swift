@@ -25,6 +25,32 @@ struct TableRecordItem: Equatable, Sendable {
     var segments: [SegmentShare] = []
     /// No entry of the file is hidden by a range deletion with at most this sequence.
     var rangesAppliedTo: UInt64 = 0
+    /// Entries with `.priorNamed`.
+    var namedPriors: UInt64 = 0
+    var hides = HiddenCount()
+}
+
+/// How many older versions in the tree some entries hide. An estimate, except right after a flush that looked for all
+/// of them.
+struct HiddenCount: Equatable, Sendable {
+    var all: UInt64 = 0
+    /// Of those, how many have no value in the log that would still have to be named dead.
+    var named: UInt64 = 0
+
+    /// `part` of `whole` of it.
+    func share(_ part: UInt64, of whole: UInt64) -> HiddenCount {
+        func share(_ number: UInt64) -> UInt64 { UInt64(Double(number) * Double(part) / Double(max(1, whole))) }
+        return HiddenCount(all: share(all), named: share(named))
+    }
+
+    static func - (a: HiddenCount, b: HiddenCount) -> HiddenCount {
+        HiddenCount(all: a.all - min(a.all, b.all), named: a.named - min(a.named, b.named))
+    }
+
+    static func += (a: inout HiddenCount, b: HiddenCount) {
+        a.all += b.all
+        a.named += b.named
+    }
 }
 
 struct SegmentShare: Equatable, Sendable {
@@ -239,7 +265,8 @@ struct VersionEdit: Equatable, Sendable {
             out.appendVarint(share.bytes)
             out.appendVarint(share.count)
         }
-        if table.rangesAppliedTo > 0 { out.appendVarint(table.rangesAppliedTo) }
+        let more = [table.rangesAppliedTo, table.namedPriors, table.hides.all, table.hides.named]
+        for value in more[..<((more.lastIndex { $0 > 0 } ?? -1) + 1)] { out.appendVarint(value) }
     }
 
     // MARK: Decoding
@@ -360,6 +387,18 @@ struct VersionEdit: Equatable, Sendable {
         if reader.remaining > 0 {
             guard let sequence = reader.varint() else { return nil }
             table.rangesAppliedTo = sequence
+        }
+        if reader.remaining > 0 {
+            guard let count = reader.varint() else { return nil }
+            table.namedPriors = count
+        }
+        if reader.remaining > 0 {
+            guard let all = reader.varint() else { return nil }
+            table.hides.all = all
+        }
+        if reader.remaining > 0 {
+            guard let named = reader.varint() else { return nil }
+            table.hides.named = named
         }
         return table
     }

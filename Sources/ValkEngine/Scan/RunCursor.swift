@@ -2,24 +2,39 @@
 
 import ValkBase
 
+/// What the flags of a file's entries are worth.
+struct EntryOrigin {
+    /// The unknown priors have been counted.
+    var countsResolved = false
+    /// Some priors have been named dead; where none was, the flag may be an old file's and mean nothing.
+    var hasNamedPriors = false
+
+    init() {}
+
+    init(_ file: TableFile) {
+        countsResolved = file.countsResolved
+        hasNamedPriors = file.record.namedPriors > 0
+    }
+}
+
 final class RunCursor: SequenceCursor {
     private let run: Run
     private let pins: UnsafeMutablePointer<BlockPins>
     private let access: TableAccess
     private let mayBlock: Bool
-    /// Set to whether the unknown priors of the file at the cursor have been counted; may be nil.
-    private let resolved: UnsafeMutablePointer<Bool>?
+    /// Set to what the file at the cursor is; may be nil.
+    private let origin: UnsafeMutablePointer<EntryOrigin>?
 
-    /// `pins` and `resolved` must outlive the cursor.
+    /// `pins` and `origin` must outlive the cursor.
     init(
         _ run: Run, _ pins: UnsafeMutablePointer<BlockPins>, access: TableAccess, mayBlock: Bool,
-        resolved: UnsafeMutablePointer<Bool>? = nil
+        origin: UnsafeMutablePointer<EntryOrigin>? = nil
     ) {
         self.run = run
         self.pins = pins
         self.access = access
         self.mayBlock = mayBlock
-        self.resolved = resolved
+        self.origin = origin
         super.init(count: run.fragments.count)
     }
 
@@ -27,7 +42,7 @@ final class RunCursor: SequenceCursor {
 
     override func open(_ index: Int) -> (EntryCursor, KeyRange) {
         let fragment = run.fragments[index]
-        resolved?.pointee = fragment.file.countsResolved
+        origin?.pointee = EntryOrigin(fragment.file)
         return (TableCursor(fragment.file.table, pins, access: access, mayBlock: mayBlock), fragment.range)
     }
 }

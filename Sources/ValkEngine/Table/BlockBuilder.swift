@@ -81,7 +81,7 @@ struct BlockBuilder: ~Copyable {
         sequenceMin = min(sequenceMin, entry.sequence)
         sequenceMax = max(sequenceMax, entry.sequence)
         fixedBytes += Self.fixedBytes(entry, shared: storedShared)
-        var meta = entry.flags.rawValue & BlockFormat.Meta.flagsMask | entry.kind.rawValue << BlockFormat.Meta.kindShift
+        var meta = BlockFormat.Meta.stored(entry.flags) | entry.kind.rawValue << BlockFormat.Meta.kindShift
         if entry.tag != 0 { meta |= BlockFormat.Meta.hasTag }
         if entry.expireAt != 0 {
             meta |= BlockFormat.Meta.hasExpiry

@@ -11,7 +11,10 @@
 //   restart := offset of its key, offset of its body (u16 each; u32 in a content over 65,535 bytes)
 //   key     := shared varint | unshared varint | bodyLength varint | unshared key bytes
 //   body    := meta u8 | [tag u8] | sequence - baseSequence varint | [expireAt - baseExpiry varint] | value or pointer
-//   meta    := flags (bits 0...3) | kind (bits 4, 5) | has a tag (bit 6) | has an expiry (bit 7)
+//   meta    := value in the log (bit 0) | prior unknown (bit 1) | prior named (bit 2) | kind (bits 4, 5) | has a tag
+//              (bit 6) | has an expiry (bit 7)
+//
+// In files of version 1 bits 2 and 3 mean nothing.
 //
 // `shared` counts the key bytes after the block's prefix that equal those of the entry before; it is 0 in a restart
 // entry. Every Nth entry is a restart. Keys stand together at the front and bodies behind them, both in entry order:
@@ -29,10 +32,22 @@ enum BlockFormat {
     static let pointerBytes = 16
 
     enum Meta {
-        static let flagsMask: UInt8 = 0x0F
+        private static let flagsMask: UInt8 = 0x03
+        private static let priorNamed: UInt8 = 0x04
         static let kindShift: UInt8 = 4
         static let hasTag: UInt8 = 0x40
         static let hasExpiry: UInt8 = 0x80
+
+        @inline(__always)
+        static func flags(_ meta: UInt8) -> EntryFlags {
+            EntryFlags(rawValue: meta & flagsMask | (meta & priorNamed) << 2)
+        }
+
+        /// The part of a meta byte that `flags` reads.
+        @inline(__always)
+        static func stored(_ flags: EntryFlags) -> UInt8 {
+            flags.rawValue & flagsMask | (flags.contains(.priorNamed) ? priorNamed : 0)
+        }
     }
 
     /// Bytes of one restart.
@@ -97,7 +112,7 @@ struct BodyPlace {
     /// The pointer that ends a body whose value lies in the log.
     @inline(__always)
     var pointer: ValuePointer? {
-        let flags = EntryFlags(rawValue: at.load(as: UInt8.self) & BlockFormat.Meta.flagsMask)
+        let flags = BlockFormat.Meta.flags(at.load(as: UInt8.self))
         return flags.contains(.separated) ? BlockView.pointer(at + (length &- BlockFormat.pointerBytes)) : nil
     }
 }
@@ -189,7 +204,7 @@ struct BlockView {
         entry.pointee.expireAt =
             meta & BlockFormat.Meta.hasExpiry != 0 ? baseExpiry &+ Varint.readTrusted(&p) : 0
         entry.pointee.kind = (meta >> BlockFormat.Meta.kindShift) & 3 == EntryKind.put.rawValue ? .put : .delete
-        let flags = EntryFlags(rawValue: meta & BlockFormat.Meta.flagsMask)
+        let flags = BlockFormat.Meta.flags(meta)
         entry.pointee.flags = flags
         if flags.contains(.separated) {
             let pointer = BlockView.pointer(p)
@@ -354,7 +369,7 @@ extension BlockFormat {
         var at = meta & Meta.hasTag != 0 ? 2 : 1
         guard skipVarint(body, &at, length) else { return false }
         if meta & Meta.hasExpiry != 0 && !skipVarint(body, &at, length) { return false }
-        if EntryFlags(rawValue: meta & Meta.flagsMask).contains(.separated) {
+        if Meta.flags(meta).contains(.separated) {
             return kind == EntryKind.put.rawValue && length - at == pointerBytes
         }
         return kind == EntryKind.put.rawValue || at == length

@@ -20,7 +20,7 @@ package enum TableFormat {
     /// "VALKTBL1" as little-endian bytes.
     package static let magic: UInt64 = 0x314C_4254_4B4C_4156
     /// The newest format this build reads, and the one it writes.
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
     /// Compression byte and checksum behind each block's content.
     package static let trailerBytes = 5
     package static let footerBytes = 96

@@ -30,6 +30,8 @@ package struct TableProperties: Equatable, Sendable {
     package var tombstoneCount: UInt64 = 0
     /// Entries with `.priorUnknown`.
     package var unknownPriorCount: UInt64 = 0
+    /// Entries with `.priorNamed`.
+    package var namedPriorCount: UInt64 = 0
     /// Entries with an expiry time.
     package var expiringCount: UInt64 = 0
     /// Bytes of all keys, once per entry, uncompressed.
@@ -62,6 +64,7 @@ package struct TableProperties: Equatable, Sendable {
         if isNewKey { keyCount += 1 }
         if entry.kind == .delete { tombstoneCount += 1 }
         if entry.flags.contains(.priorUnknown) { unknownPriorCount += 1 }
+        if entry.flags.contains(.priorNamed) { namedPriorCount += 1 }
         keyBytes += UInt64(entry.key.count)
         if entry.expireAt != 0 {
             expireAtMin = expiringCount == 0 ? entry.expireAt : min(expireAtMin, entry.expireAt)
@@ -81,6 +84,7 @@ package struct TableProperties: Equatable, Sendable {
         (1, \.entryCount), (2, \.keyCount), (3, \.tombstoneCount), (4, \.unknownPriorCount), (5, \.expiringCount),
         (6, \.keyBytes), (7, \.valueBytes), (8, \.separatedBytes), (9, \.separatedCount), (10, \.contentBytes),
         (11, \.sequenceMin), (12, \.sequenceMax), (13, \.expireAtMin), (14, \.expireAtMax),
+        (15, \.namedPriorCount),
     ]
     private static let smallestKeyTag: UInt64 = 32
     private static let largestKeyTag: UInt64 = 33

@@ -19,7 +19,8 @@ extension Table {
         return [
             ("file id", "\(fileId)"), ("file bytes", "\(fileBytes)"), ("data blocks", "\(blockCount)"),
             ("entries", "\(p.entryCount)"), ("keys", "\(p.keyCount)"), ("deletes", "\(p.tombstoneCount)"),
-            ("blind writes", "\(p.unknownPriorCount)"), ("with expiry", "\(p.expiringCount)"),
+            ("blind writes", "\(p.unknownPriorCount)"), ("priors named dead", "\(p.namedPriorCount)"),
+            ("with expiry", "\(p.expiringCount)"),
             ("key bytes", "\(p.keyBytes)"), ("inline value bytes", "\(p.valueBytes)"),
             ("separated values", "\(p.separatedCount)"), ("separated bytes", "\(p.separatedBytes)"),
             ("content bytes", "\(p.contentBytes)"), ("sequences", "\(p.sequenceMin)...\(p.sequenceMax)"),
@@ -87,6 +88,8 @@ extension Table {
         }
         if counted.entryCount > 0 { counted.largestKey = last.view.array }
         counted.segments = properties.segments
+        // A file of version 1 does not count them; what looks like one there is none.
+        if properties.namedPriorCount == 0 { counted.namedPriorCount = 0 }
         guard counted == properties else { throw wrong("the properties do not describe the entries") }
         let referenced = properties.segments.reduce(into: (bytes: UInt64(0), count: UInt64(0))) { sum, reference in
             sum.bytes &+= reference.bytes

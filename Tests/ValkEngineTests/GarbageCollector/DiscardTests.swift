@@ -82,9 +82,10 @@ struct GarbageFixture {
         }
     }
 
-    func expectAll(_ context: String = "") throws {
+    /// `mayRepeat`: see `expectExactGarbage`.
+    func expectAll(_ context: String = "", mayRepeat: Bool = false) throws {
         for (name, value) in model { #expect(try self.value(name) == value, "\(name) \(context)") }
-        expectExactGarbage(store, context)
+        expectExactGarbage(store, mayRepeat: mayRepeat, context)
     }
 
     var garbage: [UInt32: SegmentGarbage] { store.controller.structure.withLock { store.controller.state.garbage } }

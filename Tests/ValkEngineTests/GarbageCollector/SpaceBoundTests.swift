@@ -150,10 +150,10 @@ struct OverwriteLoad {
         figures.aheadBytes = ahead
         #expect(abs(figures.garbageMaxOfRest - max(150, 300 - Double(ahead))) < 1e-6)
         figures.isPressing = true
-        #expect(abs(figures.garbageMaxOfRest - max(150, 275 - Double(ahead))) < 1e-6)
+        #expect(abs(figures.garbageMaxOfRest - max(150, 262.5 - Double(ahead))) < 1e-6)
         // What hides nothing is no garbage, and garbage is allowed for it.
         figures.overlap = 0
         #expect(abs(figures.garbageMax - 0.3 * Double(1000 + ahead)) < 1e-6)
-        #expect(abs(figures.garbageMaxOfRest - figures.garbageMax * 11 / 12) < 1e-6)
+        #expect(abs(figures.garbageMaxOfRest - figures.garbageMax * 7 / 8) < 1e-6)
     }
 }

@@ -23,7 +23,8 @@ import ValkTestSupport
         /// What the message says, the number found first.
         var words: [String] {
             switch self {
-            case .manifest, .table, .replayedSegment, .segment, .rewrittenSegment: ["format 7", "1"]
+            case .manifest, .replayedSegment, .segment, .rewrittenSegment: ["format 7", "1"]
+            case .table: ["format 7", "\(TableFormat.version)"]
             // Kinds have no number of their own to compare with.
             case .manifestItem: ["item of kind 99", "does not know"]
             case .frame: ["flags 2", "without"]

@@ -139,7 +139,7 @@ import ValkTestSupport
         let footer = bytes.count - TableFormat.footerBytes
         bytes.withUnsafeMutableBytes { raw in
             guard let base = raw.baseAddress else { return }
-            (base + footer).storeFixed(UInt32(2), 80)
+            (base + footer).storeFixed(TableFormat.version + 1, 80)
             (base + footer).storeFixed(TableFooter.checksum(base + footer), 84)
         }
         try fixture.replace(bytes)

@@ -217,7 +217,7 @@ func randomVersions(_ random: inout SeededRandom, keys: Int, longKeys: Bool = fa
             version.tag = UInt8(random.below(4))
             if random.oneIn(3) { version.expireAt = 1_700_000_000_000 + UInt64(random.below(1 << 36)) }
             if random.oneIn(6) { version.flags.insert(.priorUnknown) }
-            if random.oneIn(6) { version.flags.insert(.priorPresent) }
+            if random.oneIn(6) { version.flags.insert(.priorNamed) }
             if random.oneIn(9) {
                 version.kind = .delete
             } else if random.oneIn(5) {
