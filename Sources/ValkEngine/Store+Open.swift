@@ -184,6 +184,7 @@ private struct Opener {
                     lower: record.key.array, upper: record.value.array, sequence: record.sequence)
                 table.rangeTombstones.append(tombstone)
                 ranges = ranges.adding(tombstone)
+                if let (lower, upper) = tombstone.namespaces { table.weights.forget(lower, upper) }
                 return
             }
             let kind: EntryKind = record.type == .put ? .put : .delete
@@ -195,6 +196,9 @@ private struct Opener {
             if counting {
                 let isDeleted = older.map { ranges.sequence(over: record.key) > $0.sequence } ?? false
                 table.count(record.key, kind, flags, record.expireAt, older, olderIsDeleted: isDeleted)
+                table.weights.add(
+                    record.key, kind, flags, valueBytes: record.pointer.map { Int($0.length) } ?? record.value.count,
+                    older: isDeleted ? nil : older)
             }
         }
         if table.sorted.entryCount > 0 { table.firstWriteTime = Monotonic.nanoseconds() }

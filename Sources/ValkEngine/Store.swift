@@ -29,6 +29,9 @@ public final class Store: Sendable {
     let resolveLock = Lock()
     /// Held while a backup is made.
     let backupLock = Lock()
+    let liveLock = Lock()
+    // SAFETY: read and written under `liveLock` only.
+    nonisolated(unsafe) var treeLive = TreeLiveWeight()
 
     init(
         options: StoreOptions, disk: any Disk, cache: BlockCache, janitor: Janitor, logManager: LogManager,

@@ -207,6 +207,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         if options.countsNamespaces {
             let isDeleted = older.map { isRangeDeleted(key, $0.sequence) } ?? false
             table.count(key, kind, flags, operation.expireAt, older, olderIsDeleted: isDeleted)
+            table.weights.add(key, kind, flags, valueBytes: value.count, older: isDeleted ? nil : older)
         }
     }
 
@@ -222,6 +223,9 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         hasNewRanges = true
         table.rangeTombstones.append(tombstone)
         sealRule.hasNewRange = true
+        if let (lower, upper) = tombstone.namespaces {
+            for table in [view.active] + view.sealed { table.weights.forget(lower, upper) }
+        }
     }
 
     private func noteDead(_ batch: WriteBatch) {

@@ -12,6 +12,7 @@ final class MemoryTable: @unchecked Sendable {  // `sorted` has its own rules; t
     /// Last sequence of the table; set when sealed.
     var lastSequence: UInt64 = 0
     var deltas = CountDeltas()
+    let weights = MemoryWeights()
     /// Monotonic nanoseconds of the first write; 0 while empty.
     var firstWriteTime: UInt64 = 0
     /// Deletes that were written to it.
