@@ -39,7 +39,7 @@ package struct LibrarySet: Sendable {
     /// The flags of the function with this name in any case, none when there is no such function.
     package func flags(of name: [UInt8]) -> ScriptFlags {
         let name = name.lowered
-        return owners[name]?.functions.first { $0.name.lowered == name }?.flags ?? []
+        return owners[name]?.functions.first { $0.name.lowered == name }?.flags ?? .compatibility
     }
 
     package var functionCount: Int { owners.count }

@@ -85,6 +85,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     private var isStarted = false
     private let nextLoop = Atomic<Int>(0)
     private var expiryCycle: ExpiryCycle?
+    private var evictions: (limit: DataLimit, cycle: EvictionCycle)?
     private let baseline = Lock()
     private var baselineWords: [UInt64] = []
     private var baselineLatencies: [Int: LatencyHistogram] = [:]
@@ -124,6 +125,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         trackingRegistry = TrackingRegistry(server: self)
         workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
         expiryCycle = ExpiryCycle(server: self)
+        evictions = (DataLimit(server: self), EvictionCycle(server: self))
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
     }
 
@@ -139,6 +141,17 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     var tracking: TrackingRegistry {
         guard let trackingRegistry else { preconditionFailure("server has no tracking") }
         return trackingRegistry
+    }
+
+    /// The limit on stored data, and what holds it.
+    var dataLimit: DataLimit {
+        guard let evictions else { preconditionFailure("server has no limit on data") }
+        return evictions.limit
+    }
+
+    var evictionCycle: EvictionCycle {
+        guard let evictions else { preconditionFailure("server has no evictions") }
+        return evictions.cycle
     }
 
     package var workers: WorkerPool {
@@ -250,7 +263,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         return deadline > now ? Int((deadline - now) / 1_000_000) : 0
     }
 
-    private func wakePaused() { for loop in loops { loop.mailbox.post(.run { $0.retryAllPaused() }) } }
+    func wakePaused() { for loop in loops { loop.mailbox.post(.run { $0.retryAllPaused() }) } }
 
     // MARK: Regular work
 
@@ -258,8 +271,22 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     func cron(now: UInt64) {
         if gate.endPause(now: now) { wakePaused() }
         tracking.keepBound(on: nil)
+        dataLimit.noteWrites()
+        tendAccesses(now)
         cronHook?(now)
         expire()
+    }
+
+    /// The time by which uses of keys are counted, and room for those of more keys.
+    private func tendAccesses(_ now: UInt64) {
+        let accesses = keyspace.accesses
+        accesses.setTime(milliseconds: now / 1_000_000)
+        // Of so many databases that it would take long to count them, some will do.
+        let keys = (0..<min(256, keyspace.databaseCount)).reduce(0) { sum, database in
+            let counts = keyspace.counts(database)
+            return sum + Int(max(0, counts.keys + counts.unknown))
+        }
+        if accesses.needsCare(keys: keys) { workers.submit { _ in accesses.tend(keys: keys) } }
     }
 
     /// Removes expired keys on a worker, one run at a time.

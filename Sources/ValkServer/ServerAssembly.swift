@@ -33,6 +33,7 @@ package struct ServerAssembly {
         wiring.wireUsers(server)
         wiring.wireListening(server)
         wiring.wireTLS(server)
+        wiring.wireLimits(server)
         server.slowCommandSink = { connection, _, arguments, nanoseconds in
             slowLog.record(
                 arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,

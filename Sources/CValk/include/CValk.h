@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
+#include "valk_lines.h"
 
 /// For the body of a loop that waits for another thread for less than a microsecond or two.
 static inline void valk_pause(void) {

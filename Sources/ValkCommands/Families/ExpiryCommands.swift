@@ -131,7 +131,7 @@ package enum ExpiryCommands {
 
     /// -2 without the key, -1 without an expiry.
     private static func ask(_ c: CommandContext, inSeconds: Bool, isRelative: Bool) throws(Interruption) {
-        guard let entry = try c.keys.read(c.args[1]) else { return c.reply.integer(-2) }
+        guard let entry = try c.keys.readUntouched(c.args[1]) else { return c.reply.integer(-2) }
         if entry.pointee.expireAt == 0 { return c.reply.integer(-1) }
         var time = Int64(clamping: entry.pointee.expireAt)
         if isRelative { time = max(0, time - Int64(c.now)) }

@@ -26,14 +26,20 @@ package enum GenericCommands {
     package static func exists(_ c: CommandContext) throws(Interruption) {
         let args = c.args
         var count = 0
+        for i in 1..<args.count where try c.keys.readUntouched(args[i]) != nil { count += 1 }
+        c.reply.integer(count)
+    }
+
+    /// As EXISTS, and a use of each key.
+    package static func touch(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        var count = 0
         for i in 1..<args.count where try c.keys.read(args[i]) != nil { count += 1 }
         c.reply.integer(count)
     }
 
-    package static func touch(_ c: CommandContext) throws(Interruption) { try exists(c) }
-
     package static func type(_ c: CommandContext) throws(Interruption) {
-        guard let entry = try c.keys.read(c.args[1]) else { return c.reply.simple("none") }
+        guard let entry = try c.keys.readUntouched(c.args[1]) else { return c.reply.simple("none") }
         c.reply.simple(ValueType(tag: entry.pointee.tag)?.name ?? "unknown")
     }
 

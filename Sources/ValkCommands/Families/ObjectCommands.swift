@@ -1,7 +1,6 @@
 // Questions about how a value is held: OBJECT ENCODING, FREQ, IDLETIME, REFCOUNT, HELP, and MEMORY USAGE.
 //
-// Encodings are answered as Redis would hold the same value. Accesses are not tracked, because each read would pay for
-// it: the idle time is always 0, the longest that is certainly not too long, and there is no frequency.
+// Encodings are answered as Redis would hold the same value. Uses of keys are remembered as far as `AccessTable` does.
 
 import ValkBase
 import ValkData
@@ -35,15 +34,23 @@ package enum ObjectCommands {
 
     package static func idletime(_ c: CommandContext) throws(Interruption) {
         guard try c.keys.readQuietly(c.args[2]) != nil else { return c.reply.null() }
-        c.reply.integer(0)
+        guard let seconds = c.keys.idleSeconds(c.args[2]) else {
+            return c.fail("ERR An LFU maxmemory policy is selected, idle time not tracked. \(adjusting)")
+        }
+        c.reply.integer(seconds)
     }
 
     package static func freq(_ c: CommandContext) throws(Interruption) {
         guard try c.keys.readQuietly(c.args[2]) != nil else { return c.reply.null() }
-        c.fail(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
-        )
+        guard let frequency = c.keys.frequency(c.args[2]) else {
+            return c.fail(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \(adjusting)")
+        }
+        c.reply.integer(frequency)
     }
+
+    private static let adjusting =
+        "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
 
     package static func help(_ c: CommandContext) throws(Interruption) {
         c.replyWithHelp([
@@ -51,9 +58,9 @@ package enum ObjectCommands {
             "ENCODING <key>",
             "    How Redis would hold the value at <key>.",
             "FREQ <key>",
-            "    How often <key> is used; needs an LFU policy, which Valk has not.",
+            "    How often <key> is used, from 0 to 255; needs an LFU policy.",
             "IDLETIME <key>",
-            "    Seconds since <key> was last used; always 0, uses are not tracked.",
+            "    Seconds since <key> was last used, as far as is remembered.",
             "REFCOUNT <key>",
             "    How many references the value at <key> has.",
             "HELP",

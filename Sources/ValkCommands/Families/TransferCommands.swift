@@ -25,6 +25,8 @@ package enum TransferCommands {
     private struct Options {
         var replace = false
         var isAbsolute = false
+        var idleSeconds: Int?
+        var frequency: Int?
     }
 
     package static func restore(_ c: CommandContext) throws(Interruption) {
@@ -54,6 +56,7 @@ package enum TransferCommands {
             return c.reply.ok()
         }
         c.keys.put(key, tag: StringTag.plain, expireAt: UInt64(when), value: value, was: was)
+        c.keys.noteUse(key, idleSeconds: options.idleSeconds, frequency: options.frequency)
         // Who replaces a key, deletes it first.
         if was.entry != nil { c.notify(.new, key) }
         c.notify(.restore, key)
@@ -63,11 +66,9 @@ package enum TransferCommands {
 
     private static func failFormat(_ c: CommandContext) { c.fail("ERR Bad data format") }
 
-    /// Nil after an error reply. How often a key was used, and when, is checked and not kept.
+    /// Nil after an error reply.
     private static func options(_ c: CommandContext) -> Options? {
         var options = Options()
-        var hasIdleTime = false
-        var hasFrequency = false
         var i = 4
         while i < c.args.count {
             let hasNext = i + 1 < c.args.count
@@ -75,21 +76,21 @@ package enum TransferCommands {
                 options.replace = true
             } else if c.isWord(i, "absttl") {
                 options.isAbsolute = true
-            } else if c.isWord(i, "idletime") && hasNext && !hasFrequency {
+            } else if c.isWord(i, "idletime") && hasNext && options.frequency == nil {
                 guard let seconds = c.integer(i + 1) else { return nil }
                 if seconds < 0 {
                     c.fail("ERR Invalid IDLETIME value, must be >= 0")
                     return nil
                 }
-                hasIdleTime = true
+                options.idleSeconds = Int(seconds)
                 i += 1
-            } else if c.isWord(i, "freq") && hasNext && !hasIdleTime {
+            } else if c.isWord(i, "freq") && hasNext && options.idleSeconds == nil {
                 guard let frequency = c.integer(i + 1) else { return nil }
                 if !(0...255).contains(frequency) {
                     c.fail("ERR Invalid FREQ value, must be >= 0 and <= 255")
                     return nil
                 }
-                hasFrequency = true
+                options.frequency = Int(frequency)
                 i += 1
             } else {
                 c.failSyntax()

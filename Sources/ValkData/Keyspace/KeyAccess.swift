@@ -62,6 +62,7 @@ package final class KeyAccess {
     package let batch: WriteBatch
     package let state: UnsafeMutablePointer<AccessState>
     let scratch = KeyScratch()
+    package let accesses: AccessTable
     /// `[namespace u32][length u32][user key]` of expired keys that were seen.
     var noted = ByteBuffer()
     /// The same while they are being removed.
@@ -79,6 +80,7 @@ package final class KeyAccess {
         self.keyspace = keyspace
         self.reader = reader
         self.batch = batch
+        accesses = keyspace.accesses
         reader.batch = batch
         state = .allocate(capacity: 1)
         state.initialize(to: AccessState())
@@ -171,15 +173,33 @@ package final class KeyAccess {
         return entry
     }
 
-    /// As `find`, counted as a keyspace hit or miss.
+    /// As `find`, counted as a keyspace hit or miss, and as a use of the key.
     @inline(__always)
     package func read(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
+        let entry = try find(user)
+        if entry == nil {
+            missed(user)
+        } else {
+            state.pointee.hits &+= 1
+            accesses.touch(hashOfLast(user))
+        }
+        return entry
+    }
+
+    /// Of `user` as it was encoded last.
+    @inline(__always)
+    private func hashOfLast(_ user: ByteView) -> UInt64 {
+        ByteView(base: UnsafeRawPointer(scratch.base), count: user.count &+ KeyEncoding.prefixBytes).hash64
+    }
+
+    /// As `read`, but no use of the key.
+    package func readUntouched(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
         let entry = try find(user)
         if entry == nil { missed(user) } else { state.pointee.hits &+= 1 }
         return entry
     }
 
-    /// As `read`, without an event where there is nothing.
+    /// As `readUntouched`, without an event where there is nothing.
     package func readQuietly(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
         let entry = try find(user)
         if entry == nil { state.pointee.misses &+= 1 } else { state.pointee.hits &+= 1 }
@@ -193,8 +213,15 @@ package final class KeyAccess {
         if state.pointee.eventKinds.contains(.miss) { notify(.keymiss, user) }
     }
 
-    /// What a writer must know of a key of `database`'s namespace.
+    /// What a writer must know of a key of a namespace. A use of the key.
     package func look(_ user: ByteView, in namespace: UInt32) throws(Interruption) -> KeyState {
+        let found = try examine(user, in: namespace)
+        if found.entry != nil { accesses.touch(hashOfLast(user)) }
+        return found
+    }
+
+    /// As `look`, but no use of the key.
+    package func examine(_ user: ByteView, in namespace: UInt32) throws(Interruption) -> KeyState {
         if !fits(user) { return KeyState(entry: nil, prior: .absent, expireAt: 0) }
         guard let entry = try reader.find(scratch.key(namespace, user)) else {
             return KeyState(entry: nil, prior: .absent, expireAt: 0)
@@ -262,6 +289,7 @@ package final class KeyAccess {
     ) {
         state.pointee.hasWritten = true
         batch.put(scratch.key(namespace, user), tag: tag, expireAt: expireAt, value: value, prior: was.prior)
+        if was.entry == nil { accesses.touch(hashOfLast(user)) }
         if was.expireAt | expireAt != 0 { index(user, namespace, was, expireAt) }
         if was.entry == nil && state.pointee.eventKinds.contains(.new) { notify(.new, user, namespace: namespace) }
     }
@@ -286,6 +314,7 @@ package final class KeyAccess {
     package func remove(_ user: ByteView, in namespace: UInt32, was: KeyState) {
         state.pointee.hasWritten = true
         batch.delete(scratch.key(namespace, user), prior: was.prior)
+        accesses.forget(hashOfLast(user))
         if was.expireAt != 0 {
             batch.delete(scratch.expiry(namespace, was.expireAt, user), prior: .present(hadExpiry: false))
         }

@@ -73,6 +73,7 @@ extension KeyEvent {
 
     package static var new: KeyEvent { KeyEvent("new", .new) }
     package static var expired: KeyEvent { KeyEvent("expired", .expired) }
+    package static var evicted: KeyEvent { KeyEvent("evicted", .evicted) }
     package static var keymiss: KeyEvent { KeyEvent("keymiss", .miss) }
 }
 

@@ -24,6 +24,8 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
     package let store: Store
     package let databaseCount: Int
     package let bookmarks: ScanBookmarks
+    /// When keys were used last, or how often.
+    package let accesses: AccessTable
     private let map: UnsafeMutablePointer<UInt32>
     private let nextNamespace: Atomic<UInt32>
     private let expiredCount = Atomic<Int>(0)
@@ -37,6 +39,7 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
         precondition(databaseCount >= 1 && databaseCount <= Self.databasesMax, "\(databaseCount) databases")
         self.store = store
         self.databaseCount = databaseCount
+        accesses = AccessTable(bytesMax: store.options.memoryBytes / 16)
         map = .allocate(capacity: databaseCount)
         swept = .allocate(capacity: databaseCount)
         for i in 0..<databaseCount { (map + i).initialize(to: UInt32(i + 1)) }

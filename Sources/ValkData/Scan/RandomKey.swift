@@ -14,7 +14,7 @@ package enum RandomKey {
     ) throws(Interruption) -> Bool {
         let cursor = try keys.cursor(from: .empty, to: nil)
         for _ in 0..<100 {
-            guard try descend(keys, cursor, &generator) else { return false }
+            guard try place(cursor, &generator) else { return false }
             if !keys.isExpired(cursor.entry) {
                 take(cursor, &key)
                 return true
@@ -37,9 +37,9 @@ package enum RandomKey {
         key.append(KeyEncoding.userKey(cursor.key))
     }
 
-    /// Leaves the cursor on a random key; false when there are no keys.
-    private static func descend(
-        _ keys: KeyAccess, _ cursor: StoreCursor, _ generator: inout SeededRandom
+    /// Leaves the cursor on a random key of its range; false when there are none.
+    package static func place(
+        _ cursor: StoreCursor, _ generator: inout SeededRandom
     ) throws(Interruption) -> Bool {
         var first = ByteBuffer()
         var last = ByteBuffer()

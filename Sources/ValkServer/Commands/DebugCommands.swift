@@ -63,9 +63,11 @@ extension Administration {
         // Redis shows an address, which stays while a value is changed in place: here it names the key.
         var address: UInt64 = 0xcbf2_9ce4_8422_2325
         for index in 0..<key.count { address = (address ^ UInt64(key[index])) &* 0x100_0000_01b3 }
+        let idle = context.keys.idleSeconds(key) ?? 0
+        let lastUse = Int(context.now / 1000) - idle
         context.reply.simple(
             text: "Value at:0x\(String(address, radix: 16)) refcount:1 encoding:\(encoding) "
-                + "serializedlength:\(length) lru:0 lru_seconds_idle:0")
+                + "serializedlength:\(length) lru:\(lastUse & 0xFF_FFFF) lru_seconds_idle:\(idle)")
     }
 
     /// What is in memory goes to the disk; reading it again from there is what the store does anyway.

@@ -14,7 +14,7 @@ package enum ConfigSchema {
 
     /// The directives in the order in which CONFIG GET lists them. Built anew at each call: keep the result.
     package static func all() -> [ConfigDirective] {
-        network + tls + clients + storage + process + observing + kept + redisSnapshots + redisReplication
+        network + tls + clients + storage + limits + process + observing + kept + redisSnapshots + redisReplication
             + redisCluster
             + redisTransport + redisData + redisProcess
     }
@@ -187,6 +187,32 @@ package enum ConfigSchema {
             ConfigDirective(
                 "reader-threads", .integer(1...128), "4", .fixed, unit: "threads",
                 help: "Threads that read what is not in memory."),
+        ]
+    }
+
+    private static var limits: [ConfigDirective] {
+        [
+            ConfigDirective(
+                "maxmemory", .memory(upToLong), "0", unit: "bytes",
+                help: "Live data on the disk at most; beyond it keys are evicted or writes refused, as "
+                    + "maxmemory-policy says. 0 sets no limit. Memory has its own: memory."),
+            ConfigDirective(
+                "maxmemory-policy",
+                .choice([
+                    "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu",
+                    "allkeys-random", "noeviction",
+                ]), "noeviction",
+                help: "Which keys give way: all, or those with an expiry time; the longest unused, the seldomest used, "
+                    + "any, or the next to expire. With noeviction writes are refused."),
+            ConfigDirective(
+                "maxmemory-samples", .integer(1...Int64(Int32.max)), "5", unit: "keys",
+                help: "How thoroughly the keys to evict are chosen: of three times as many one goes."),
+            ConfigDirective(
+                "lfu-log-factor", .integer(upToInt), "10",
+                help: "The higher, the more uses it takes for a frequency to grow."),
+            ConfigDirective(
+                "lfu-decay-time", .integer(upToInt), "1", unit: "minutes",
+                help: "A frequency falls by one in this time without uses; 0 never."),
         ]
     }
 

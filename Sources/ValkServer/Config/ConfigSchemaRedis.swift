@@ -110,20 +110,8 @@ extension ConfigSchema {
             memory("zset-max-listpack-value", upToLong, "64", .encodings, ["zset-max-ziplist-value"]),
             memory("stream-node-max-bytes", upToLong, "4096", .encodings),
             int("stream-node-max-entries", upToLong, "100", .encodings),
-            ConfigDirective(
-                "maxmemory", .memory(upToLong), "0", .live, .ignored(.eviction), unit: "bytes",
-                help: "Nothing is refused or evicted for it; the budget is memory."),
-            choice(
-                "maxmemory-policy",
-                [
-                    "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu",
-                    "allkeys-random", "noeviction",
-                ], "noeviction", .eviction),
-            int("maxmemory-samples", 1...64, "5", .eviction),
             int("maxmemory-eviction-tenacity", 0...100, "10", .eviction),
-            ConfigDirective("maxmemory-clients", .memoryOrPercent, "0", .live, .ignored(.eviction), unit: "bytes"),
-            int("lfu-log-factor", upToInt, "10", .eviction),
-            int("lfu-decay-time", upToInt, "1", .eviction),
+            ConfigDirective("maxmemory-clients", .memoryOrPercent, "0", .live, .ignored(.clients), unit: "bytes"),
             bool("lazyfree-lazy-eviction", "no", .live, .allocator),
             bool("lazyfree-lazy-expire", "no", .live, .allocator),
             bool("lazyfree-lazy-server-del", "no", .live, .allocator),

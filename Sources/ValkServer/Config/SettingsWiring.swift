@@ -202,6 +202,27 @@ package struct SettingsWiring: Sendable {
         }
     }
 
+    /// The limit on stored data, and how uses of keys are counted for it.
+    package func wireLimits(_ server: Server) {
+        let names = ["maxmemory", "maxmemory-policy", "maxmemory-samples", "lfu-log-factor", "lfu-decay-time"]
+        config.onChange(ofAny: names) { [self, unowned server] () throws(ConfigValueError) in
+            applyLimits(server)
+            server.dataLimit.settingsChanged()
+        }
+        applyLimits(server)
+    }
+
+    private func applyLimits(_ server: Server) {
+        let limit = server.dataLimit
+        limit.policy = EvictionPolicy(rawValue: config.integer("maxmemory-policy")) ?? .noEviction
+        limit.samples.store(config.integer("maxmemory-samples"), ordering: .relaxed)
+        limit.limit = config.integer("maxmemory")
+        server.keyspace.accesses.count(
+            frequency: limit.policy.countsFrequency,
+            FrequencyRule(
+                logFactor: config.integer("lfu-log-factor"), decayMinutes: config.integer("lfu-decay-time")))
+    }
+
     /// normal, slave, pubsub: hard, soft, seconds each.
     private static func outputLimits(_ value: ConfigValue) -> [Int] {
         let numbers = value.words.enumerated().filter { $0.offset % 4 != 0 }.map { Int($0.element) ?? 0 }

@@ -41,6 +41,15 @@ extension Executor {
             return .refused
         }
         let conditions = gate.conditions
+        if !conditions.isDisjoint(with: [.outOfMemory, .evicting]) {
+            switch admitOverLimit(connection, index, arguments, conditions) {
+            case .refused:
+                refuse(connection, index, Self.outOfMemoryText, reply)
+                return .refused
+            case .paused: return .paused
+            case .run, .queued: break
+            }
+        }
         if !conditions.isDisjoint(with: [.pauseAll, .pauseWrites, .stopping]) {
             if conditions.contains(.pauseAll) { return .paused }
             let writes =
@@ -60,6 +69,25 @@ extension Executor {
             return .queued
         }
         return .run
+    }
+
+    static let outOfMemoryText = "OOM command not allowed when used memory > 'maxmemory'."
+
+    /// Whether a command may run while the limit on stored data is exceeded.
+    private func admitOverLimit(
+        _ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ conditions: ServerGate.Conditions
+    ) -> Admission {
+        let flags = entries[index].flags
+        let isExec = index == execIndex
+        let queues = connection.inTransaction && !server.runsInsideMulti[index]
+        let transaction = isExec ? connection.transaction : nil
+        let stores =
+            flags.contains(.denyoom) || transaction?.storesMore == true
+            || flags.contains(.runsScripts) && scriptStoresMore(index, arguments)
+        if conditions.contains(.outOfMemory) { return stores || queues ? .refused : .run }
+        if queues { return .run }
+        let mayStore = stores || transaction?.hasScripts == true || flags.contains(.runsScripts)
+        return mayStore && (!flags.contains(.runsScripts) || mayWrite(index, arguments)) ? .paused : .run
     }
 
     static func busyText(_ conditions: ServerGate.Conditions) -> String {
@@ -89,6 +117,9 @@ extension Executor {
             || flags.contains(.runsScripts) && !flags.contains(.readonly)
         {
             transaction.hasWrites = true
+        }
+        if flags.contains(.denyoom) || flags.contains(.runsScripts) && scriptStoresMore(index, arguments) {
+            transaction.storesMore = true
         }
         if flags.contains(.runsScripts) { transaction.hasScripts = true }
         if flags.contains(.lengthy) { transaction.isLengthy = true }

@@ -25,7 +25,8 @@ struct KeyWarmer: ~Copyable {
     /// Looks at the requests in `[from, length)` at `bytes`, made in a database that lives in `namespace`. Returns how
     /// many requests need no further look, at least 1.
     func look(
-        _ bytes: UnsafeRawPointer, from: Int, length: Int, namespace: UInt32, _ reader: StoreReader
+        _ bytes: UnsafeRawPointer, from: Int, length: Int, namespace: UInt32, _ reader: StoreReader,
+        _ accesses: AccessTable
     ) -> Int {
         let found = RequestPreview.keys(
             bytes, from: from, length: length, into: keys, room: StoreReader.warmKeysMax)
@@ -36,6 +37,7 @@ struct KeyWarmer: ~Copyable {
             for i in 0..<found.keys {
                 let at = memory + i &* Self.slotBytes
                 keys[i] = KeyEncoding.write(namespace, keys[i], to: at)
+                accesses.prefetch(keys[i].hash64)
             }
             reader.warm(keys, found.keys)
         }

@@ -16,6 +16,10 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
         /// A script runs for longer than clients are to wait for; a function does.
         static let busyScript = Conditions(rawValue: 16)
         static let busyFunction = Conditions(rawValue: 32)
+        /// The limit on stored data is exceeded and nothing may be evicted: who would store more is refused.
+        static let outOfMemory = Conditions(rawValue: 64)
+        /// The limit is exceeded by so much that who would store more waits for evictions.
+        static let evicting = Conditions(rawValue: 128)
     }
 
     private let word: UnsafeMutableRawPointer

@@ -29,6 +29,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     let mailbox = LoopMailbox()
     let subscriptions = LoopSubscriptions()
     let executor: Executor
+    private let dataLimit: DataLimit
     /// Bytes of the buffer into which connections without leftovers read.
     static let readBytes = 64 << 10
     let readBuffer: UnsafeMutableRawPointer
@@ -60,6 +61,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         hot = .allocate(capacity: 1)
         hot.initialize(to: LoopState())
         executor = Executor(server: server, mayBlock: false)
+        dataLimit = server.dataLimit
     }
 
     deinit {
@@ -147,6 +149,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             } catch {
                 hold = true
             }
+            dataLimit.noteWrites()
         }
         var i = 0
         while i < hot.pointee.touched.count {

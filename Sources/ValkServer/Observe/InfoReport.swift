@@ -161,11 +161,14 @@ struct InfoReport {
         out.size("used_memory_vm_total", lua.scripts + lua.functions)
         out.field("used_memory_functions", libraries.bytes)
         out.size("used_memory_scripts", scripts.bytes + libraries.bytes)
+        // What `maxmemory` is held against, which is on the disk.
+        out.field("used_memory_dataset", server.dataLimit.usedBytes)
         out.size("maxmemory", config.integer("maxmemory"))
         out.field("maxmemory_policy", config.text("maxmemory-policy"))
         out.field("mem_fragmentation_ratio", ProcessFacts.twoDecimals(Double(resident) / Double(max(1, heap))))
         out.field("mem_fragmentation_bytes", resident - heap)
-        out.field("mem_not_counted_for_evict", 0)
+        // Stored data counts, memory does not.
+        out.field("mem_not_counted_for_evict", heap)
         out.field("mem_replication_backlog", 0)
         out.field("mem_clients_slaves", 0)
         out.field("mem_aof_buffer", 0)
@@ -216,8 +219,11 @@ struct InfoReport {
         out.field("sync_partial_ok", 0)
         out.field("sync_partial_err", 0)
         out.field("expired_keys", totals[.expiredKeys])
-        out.field("evicted_keys", 0)
+        let exceeded = server.dataLimit.exceededMilliseconds
+        out.field("evicted_keys", totals[.evictedKeys])
         out.field("evicted_clients", 0)
+        out.field("total_eviction_exceeded_time", exceeded.total)
+        out.field("current_eviction_exceeded_time", exceeded.current)
         out.field("keyspace_hits", totals[.keyspaceHits])
         out.field("keyspace_misses", totals[.keyspaceMisses])
         out.field("pubsub_channels", server.pubSub.count(.channel))

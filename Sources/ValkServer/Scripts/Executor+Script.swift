@@ -62,14 +62,27 @@ extension Executor {
     /// Whether a script that EVAL or FCALL is to run may write, as far as that can be told.
     func mayWrite(_ index: Int, _ arguments: ArgumentList) -> Bool {
         if entries[index].flags.contains(.readonly) { return false }
+        return !scriptFlags(index, arguments).contains(.noWrites)
+    }
+
+    /// Whether a command that runs a script is refused as a whole when the limit on stored data is exceeded: a script
+    /// with a header that neither only reads nor says that it knows. Of others, the commands are refused one by one.
+    func scriptStoresMore(_ index: Int, _ arguments: ArgumentList) -> Bool {
+        let flags = scriptFlags(index, arguments)
+        return flags.isDisjoint(with: [.noWrites, .allowOOM, .compatibility])
+    }
+
+    /// What the script that a command runs says of itself; that of an old one where there is none.
+    private func scriptFlags(_ index: Int, _ arguments: ArgumentList) -> ScriptFlags {
         switch table.specs[index].arguments.first?.name {
-        case "script": return !ScriptHeader.flags(arguments[1]).contains(.noWrites)
+        case "script":
+            return arguments[1].starts(with: ByteView("#!")) ? ScriptHeader.flags(arguments[1]) : .compatibility
         case "sha1":
             guard let digest = ScriptDigest(digits: arguments[1]), let source = server.scripts.source(digest) else {
-                return true
+                return .compatibility
             }
-            return !source.withView { ScriptHeader.flags($0).contains(.noWrites) }
-        default: return !server.libraries.current.flags(of: arguments[1].array).contains(.noWrites)
+            return source.withView { $0.starts(with: ByteView("#!")) ? ScriptHeader.flags($0) : .compatibility }
+        default: return server.libraries.current.flags(of: arguments[1].array)
         }
     }
 

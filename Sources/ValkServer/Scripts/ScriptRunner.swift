@@ -51,6 +51,9 @@ final class ScriptRunner: ScriptCaller {
     private var connection: Connection?
     private var isReadOnly = false
     private var isFunction = false
+    /// The limit on stored data was exceeded when the script began, and the script does not say that it knows.
+    private var isOverLimit = false
+    private var hasCalledWrite = false
     private var name: [UInt8] = []
     /// Monotonic and processor time at which its first tick came; 0 before.
     private var firstTick: UInt64 = 0
@@ -132,6 +135,7 @@ final class ScriptRunner: ScriptCaller {
         guard permits(script.flags, readOnly: readOnly) else { return }
         isReadOnly = readOnly || script.flags.contains(.noWrites)
         isFunction = false
+        noteLimit(script.flags)
         name = []
         if script.usesOtherKeys && !holdsAll && !isReadOnly { return try takeEverything() }
         let keys = args.dropFirst(3)
@@ -156,6 +160,7 @@ final class ScriptRunner: ScriptCaller {
         guard permits(function.flags, readOnly: readOnly) else { return }
         isReadOnly = readOnly || function.flags.contains(.noWrites)
         isFunction = true
+        noteLimit(function.flags)
         name = function.name
         if function.usesOtherKeys && !holdsAll && !isReadOnly { return try takeEverything() }
         let keys = args.dropFirst(3)
@@ -215,6 +220,11 @@ final class ScriptRunner: ScriptCaller {
         return true
     }
 
+    private func noteLimit(_ flags: ScriptFlags) {
+        isOverLimit = executor.gate.conditions.contains(.outOfMemory) && !flags.contains(.allowOOM)
+        hasCalledWrite = false
+    }
+
     /// Runs `body`, which runs a script, as a command of `connection`; session and context are as before afterwards.
     func run(_ connection: Connection, _ context: CommandContext, _ body: () -> ScriptOutcome) -> ScriptOutcome {
         let s = connection.state
@@ -258,7 +268,12 @@ final class ScriptRunner: ScriptCaller {
     func answer(_ context: CommandContext, _ outcome: ScriptOutcome) throws(Interruption) {
         if outcome.undone { throw .wouldBlock }
         context.reply.out.pointee.append(outcome.reply)
-        if outcome.failed { context.count(ErrorCode(of: outcome.reply.dropFirst(1))) }
+        if outcome.failed {
+            context.count(ErrorCode(of: outcome.reply.dropFirst(1)))
+        } else if outcome.reply.starts(with: ByteView("-")) {
+            // The error has been counted where it arose, within the script.
+            executor.counters.addFailed(executor.find(context.args))
+        }
     }
 
     /// The transaction is to run again with every stripe.
@@ -288,6 +303,9 @@ final class ScriptRunner: ScriptCaller {
         if isReadOnly && (entry.flags.contains(.write) || server.hasEffects[index]) {
             return refuse("Write commands are not allowed from read-only scripts.", index)
         }
+        // Who has begun to write may go on, as in Redis: half a change would be worse.
+        if isOverLimit && !hasCalledWrite && entry.flags.contains(.denyoom) { return refuseForRoom(index, version) }
+        if entry.flags.contains(.write) { hasCalledWrite = true }
         guard mayTouch(entry, index, arguments) else {
             executor.hot.pointee.wantsAllStripes = true
             return .undo
@@ -389,6 +407,14 @@ final class ScriptRunner: ScriptCaller {
         guard index >= 0 else { return nil }
         guard let connection else { return true }
         return executor.denial(connection, index, arguments) == nil
+    }
+
+    private func refuseForRoom(_ index: Int, _ version: UInt8) -> ScriptAnswer {
+        executor.counters.addRejected(index)
+        executor.counters.addError(.oom)
+        scratch.pointee.removeAll()
+        ReplyWriter(out: scratch, version: version).error(Executor.outOfMemoryText)
+        return .reply(scratch.pointee.view)
     }
 
     // MARK: What is said when the script has ended

@@ -33,6 +33,8 @@ final class Transaction {
     private let mark = WatchMark()
     /// Some queued command writes; some may need every key.
     var hasWrites = false
+    /// Some queued command may store more than there was.
+    var storesMore = false
     /// Some queued command runs a script.
     var hasScripts = false
     /// Some queued command may wait long for the store's own work.
@@ -84,6 +86,7 @@ final class Transaction {
         views?.deallocate()
         views = nil
         hasWrites = false
+        storesMore = false
         hasScripts = false
         isLengthy = false
     }
