@@ -60,6 +60,8 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
     package let specs: [CommandSpec]
     /// "get", "client|list", by index.
     package let fullNames: [String]
+    /// The same under the names that they were made with, whatever `rename-command` did.
+    package let declaredNames: [String]
     /// Indexes of the commands that are not subcommands, in the order given.
     package let topLevel: [Int]
     private let handlers: UnsafePointer<Handler>
@@ -71,6 +73,7 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
     package init(_ commands: [CommandSpec]) {
         var specs: [CommandSpec] = []
         var names: [String] = []
+        var declared: [String] = []
         var parents: [Int] = []
         var top: [Int] = []
         for command in commands {
@@ -78,16 +81,19 @@ package final class CommandTable: @unchecked Sendable {  // Immutable after init
             top.append(parent)
             specs.append(command)
             names.append(command.name)
+            declared.append(command.declaredName)
             parents.append(-1)
             for sub in command.subcommands {
                 specs.append(sub)
                 names.append(command.name + "|" + sub.name)
+                declared.append(command.declaredName + "|" + sub.declaredName)
                 parents.append(parent)
             }
         }
         precondition(specs.count < 0xFFFF, "too many commands")
         self.specs = specs
         self.fullNames = names
+        self.declaredNames = declared
         self.topLevel = top
         count = specs.count
         var children = [[Int]](repeating: [], count: specs.count)

@@ -91,10 +91,10 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     private var baselineLatencies: [Int: LatencyHistogram] = [:]
 
     /// `commands` are all of them but the transaction commands, which the server adds; `hosted` holds the handlers that
-    /// their `.hosted` actions name. `removedCommands` are none that run, but rules about them can be read.
+    /// their `.hosted` actions name; `renames` are the lines of `rename-command`.
     package init(
         options: ServerOptions, settings: LiveSettings, store: Store, keyspace: Keyspace, commands: [CommandSpec],
-        removedCommands: [CommandSpec] = [], hosted: HostedCommands, clock: any WallClock = SystemClock(),
+        renames: [(command: String, name: String)] = [], hosted: HostedCommands, clock: any WallClock = SystemClock(),
         logger: Logger
     ) {
         self.options = options
@@ -106,20 +106,21 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         self.logger = logger
         var hosted = hosted
         let transactions = TransactionCommands.register(&hosted)
-        let table = CommandTable(commands + transactions)
+        let commands = CommandRenaming(commands + transactions, renames, logger)
+        let table = CommandTable(commands.kept)
         self.table = table
         self.hosted = hosted.handlers
-        runsInsideMulti = (0..<table.count).map { TransactionCommands.unqueued.contains(table.fullNames[$0]) }
-        hasEffects = (0..<table.count).map { ["publish", "spublish", "pfcount"].contains(table.fullNames[$0]) }
-        answersWithPushes = (0..<table.count).map { table.fullNames[$0].hasSuffix("subscribe") }
-        runsWhileSubscribed = (0..<table.count).map { Self.listenersCommands.contains(table.fullNames[$0]) }
-        isClientCommand = (0..<table.count).map { table.fullNames[$0].hasPrefix("client") }
+        runsInsideMulti = (0..<table.count).map { TransactionCommands.unqueued.contains(table.declaredNames[$0]) }
+        hasEffects = (0..<table.count).map { ["publish", "spublish", "pfcount"].contains(table.declaredNames[$0]) }
+        answersWithPushes = (0..<table.count).map { table.declaredNames[$0].hasSuffix("subscribe") }
+        runsWhileSubscribed = (0..<table.count).map { Self.listenersCommands.contains(table.declaredNames[$0]) }
+        isClientCommand = (0..<table.count).map { table.declaredNames[$0].hasPrefix("client") }
         cachingIndex = Self.index(of: "client|caching", table)
         multiIndex = Self.index(of: "multi", table)
         discardIndex = Self.index(of: "discard", table)
         pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
         gate = ServerGate()
-        users = UserRegistry(AccessCatalog(table, removed: removedCommands), gate)
+        users = UserRegistry(AccessCatalog(table, removed: commands.removed), gate)
         monitors = MonitorFeed(gate: gate)
         runningScripts = RunningScripts(gate: gate)
         trackingRegistry = TrackingRegistry(server: self)
@@ -129,9 +130,9 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
     }
 
-    /// -1 where the table has no such command.
-    private static func index(of name: String, _ table: CommandTable) -> Int {
-        Array(name.utf8).withView { table.lookup(fullName: $0) }
+    /// By the name that the command was made with; -1 where the table has none.
+    static func index(of name: String, _ table: CommandTable) -> Int {
+        table.declaredNames.firstIndex(of: name) ?? -1
     }
 
     private static let listenersCommands: Set<String> = [

@@ -27,7 +27,7 @@ package struct ServerAssembly {
         let commands = administration.attach(administration.handlers(), to: CommandSpecs.all, into: &hosted)
         let server = Server(
             options: options ?? wiring.serverOptions(), settings: settings, store: store, keyspace: keyspace,
-            commands: commands.commands, removedCommands: commands.removed, hosted: hosted,
+            commands: commands, renames: config.renamedCommands, hosted: hosted,
             logger: log.logger("valk"))
         LibraryLoader.load(try Libraries.all(store), server, log)
         wiring.wireUsers(server)

@@ -29,12 +29,6 @@ package struct HandlersByName {
     }
 }
 
-/// Commands with their handlers, and those that `rename-command` has taken out.
-package struct AttachedCommands {
-    package var commands: [CommandSpec]
-    package var removed: [CommandSpec]
-}
-
 package final class Administration: Sendable {
     package let config: ConfigStore
     package let log: ServerLog
@@ -90,10 +84,10 @@ package final class Administration: Sendable {
     }
 
     /// Gives the handlers to the specs that have none yet and drops the specs that still have none: a command that is
-    /// not there is unknown, as a client expects. Names changed by rename-command are changed here.
+    /// not there is unknown, as a client expects.
     package func attach(
         _ handlers: HandlersByName, to specs: [CommandSpec], into hosted: inout HostedCommands
-    ) -> AttachedCommands {
+    ) -> [CommandSpec] {
         var attached: [CommandSpec] = []
         for spec in specs {
             var spec = spec
@@ -117,26 +111,7 @@ package final class Administration: Sendable {
             }
             attached.append(spec)
         }
-        return renamed(attached)
-    }
-
-    private func renamed(_ specs: [CommandSpec]) -> AttachedCommands {
-        var specs = specs
-        var removed: [CommandSpec] = []
-        for (command, name) in config.renamedCommands {
-            guard let index = specs.firstIndex(where: { $0.name == command }) else {
-                log.warning("rename-command: no command '\(command)'")
-                continue
-            }
-            if name.isEmpty {
-                removed.append(specs.remove(at: index))
-            } else {
-                removed += specs.filter { $0.name == name.lowercased() && $0.name != command }
-                specs.removeAll { $0.name == name.lowercased() && $0.name != command }
-                if let index = specs.firstIndex(where: { $0.name == command }) { specs[index].name = name.lowercased() }
-            }
-        }
-        return AttachedCommands(commands: specs, removed: removed)
+        return attached
     }
 
     private static func randomHexadecimal(_ digits: Int) -> String {

@@ -113,7 +113,7 @@ extension EventLoop {
         // Who has not logged in is not kept answers for.
         if pending > 1024 && !s.pointee.flags.contains(.authenticated) && !server.users.isOpen { return true }
         if hard > 0 && pending > hard { return true }
-        guard soft > 0 && pending > soft else {
+        guard soft > 0 && ReplySizes(pending: pending).listBytes > soft else {
             s.pointee.softLimitSince = 0
             return false
         }
@@ -271,7 +271,7 @@ extension EventLoop {
 }
 
 /// Replies that wait, as CLIENT LIST shows them: what would fit a Redis client's own buffer, and a list of further
-/// ones. Limits count all of it, once it is more than the first.
+/// ones. The soft limit counts the list, the hard one all of it once there is a list.
 struct ReplySizes {
     /// Bytes of a client's own buffer, and of each in the list.
     static let ownBytes = 16 << 10

@@ -80,7 +80,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         self.batch = .passUnretained(batch)
         hot = .allocate(capacity: 1)
         hot.initialize(to: ExecutorState())
-        execIndex = server.table.lookup(ByteView("exec"))
+        execIndex = Server.index(of: "exec", server.table)
         context.driver = self
     }
 

@@ -228,6 +228,24 @@ import ValkTestSupport
         #expect(lines.filter { $0.hasPrefix("user ") }.count == 2)
     }
 
+    @Test func renamedCommandsDoWhatTheyDid() throws {
+        let server = try FullServer(
+            "rename-command MULTI begin", "rename-command EXEC end", "rename-command DISCARD forget",
+            "rename-command SUBSCRIBE listen", "rename-command PING \"\"")
+        let client = try server.connect()
+        #expect(try client.ask("BEGIN") == "+OK")
+        #expect(try client.ask("BEGIN") == "-ERR MULTI calls can not be nested")
+        #expect(try client.ask("SET", "k", "v") == "+QUEUED")
+        #expect(try client.ask("END") == "*[+OK]")
+        #expect(try client.ask("BEGIN") == "+OK")
+        #expect(try client.ask("FORGET") == "+OK")
+        #expect(try client.ask("EXEC").hasPrefix("-ERR unknown command"))
+        #expect(try client.ask("PING").hasPrefix("-ERR unknown command"))
+        #expect(try client.ask("LISTEN", "c") == "*[$subscribe,$c,:1]")
+        #expect(try client.ask("LISTEN", "d") == "*[$subscribe,$d,:2]")
+        #expect(try client.ask("GET", "k").hasPrefix("-ERR Can't execute 'get'"))
+    }
+
     @Test func renamedCommandsKeepTheirNamesInRules() throws {
         let server = try FullServer(
             "rename-command FLUSHALL \"\"", "rename-command GET fetch",
