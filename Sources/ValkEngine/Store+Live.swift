@@ -47,7 +47,7 @@ extension Store {
         live.overlap = controller.structure.withLock { controller.overlap.ratio }
         let puts = max(0, all.entries - all.deletes)
         // The bottom's own deletes hide nothing any more.
-        let left = max(0, puts - younger.hiding(live.overlap))
+        let left = max(0, puts - younger.hiding)
         // Without their own bytes, deletes would make puts look small.
         let deleteBytes = all.deletes * min(TreeLiveWeight.bytesOfDelete, all.tableBytes / all.entries)
         let bytes = all.tableBytes - deleteBytes + all.valueBytes
