@@ -34,9 +34,10 @@ package struct ServerAssembly {
         wiring.wireListening(server)
         wiring.wireTLS(server)
         wiring.wireLimits(server)
-        server.slowCommandSink = { connection, _, arguments, nanoseconds in
+        server.slowCommandSink = { connection, index, arguments, nanoseconds in
             slowLog.record(
-                arguments, microseconds: Int(nanoseconds / 1000), now: WallTime.microseconds() / 1000,
+                arguments, as: connection.server.table.declaredNames[index], microseconds: Int(nanoseconds / 1000),
+                now: WallTime.microseconds() / 1000,
                 address: connection.address, clientName: connection.name)
         }
         server.scriptLog = { level, text in

@@ -134,7 +134,8 @@ extension Executor {
         if threshold >= 0 && took >= UInt64(threshold) &* 1000 { noteSlow(connection, index, arguments, took) }
         if context.effects.errorReplies > errors { counters.addFailed(index) }
         if gate.conditions.contains(.monitors) && entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) {
-            server.monitors.feed(connection, arguments, microseconds: valk_wall_us())
+            server.monitors.feed(
+                connection, arguments, as: table.declaredNames[index], microseconds: valk_wall_us())
         }
     }
 

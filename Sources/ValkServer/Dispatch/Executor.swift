@@ -434,7 +434,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     @inline(never)
     private func feedMonitors(_ connection: Connection, _ index: Int, _ arguments: ArgumentList, _ began: UInt64) {
         if !entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) { return }
-        server.monitors.feed(connection, arguments, microseconds: valk_wall_us())
+        server.monitors.feed(
+            connection, arguments, as: table.declaredNames[index], microseconds: valk_wall_us())
     }
 }
 

@@ -26,9 +26,13 @@ package final class MonitorFeed: Sendable {
         }
     }
 
-    /// Sends the line of one command: wall-clock `microseconds`, the database and client it ran for.
-    func feed(_ source: Connection, _ arguments: ArgumentList, microseconds: UInt64) {
-        send([Self.line(database: source.database, Self.label(source), arguments, microseconds: microseconds)])
+    /// Sends the line of one command: wall-clock `microseconds`, the database and client it ran for, `name` as for
+    /// `SecretArguments`.
+    func feed(_ source: Connection, _ arguments: ArgumentList, as name: String, microseconds: UInt64) {
+        send([
+            Self.line(
+                database: source.database, Self.label(source), arguments, as: name, microseconds: microseconds)
+        ])
     }
 
     /// Sends lines in this order.
@@ -45,11 +49,11 @@ package final class MonitorFeed: Sendable {
 
     /// The line of a command; `source` is who called it.
     static func line(
-        database: Int, _ source: String, _ arguments: ArgumentList, microseconds: UInt64
+        database: Int, _ source: String, _ arguments: ArgumentList, as name: String? = nil, microseconds: UInt64
     ) -> [UInt8] {
         var line = ByteBuffer(capacity: 256)
         let fraction = String(microseconds % 1_000_000)
-        let secrets = SecretArguments(arguments)
+        let secrets = SecretArguments(arguments, as: name)
         line.append("+\(microseconds / 1_000_000).")
         line.append(String(repeating: "0", count: 6 - fraction.utf8.count) + fraction)
         line.append(" [\(database) \(source)]")

@@ -45,11 +45,12 @@ package final class SlowLog: Sendable {
 
     package func reset() { lock.withLock { entries.removeAll() } }
 
-    /// Keeps a command that took `microseconds`; `now` is milliseconds since 1970.
+    /// Keeps a command that took `microseconds`; `now` is milliseconds since 1970, `name` as for `SecretArguments`.
     package func record(
-        _ arguments: ArgumentList, microseconds: Int, now: UInt64, address: String, clientName: [UInt8]
+        _ arguments: ArgumentList, as name: String? = nil, microseconds: Int, now: UInt64, address: String,
+        clientName: [UInt8]
     ) {
-        let kept = SlowLog.shortened(arguments)
+        let kept = SlowLog.shortened(arguments, as: name)
         lock.withLock {
             let entry = Entry(
                 id: nextID, time: Int(now / 1000), microseconds: microseconds, arguments: kept, address: address,
@@ -67,8 +68,8 @@ package final class SlowLog: Sendable {
         lock.withLock { Array(entries.suffix(limit < 0 ? entries.count : limit).reversed()) }
     }
 
-    static func shortened(_ arguments: ArgumentList) -> [[UInt8]] {
-        let secret = SecretArguments(arguments)
+    static func shortened(_ arguments: ArgumentList, as name: String? = nil) -> [[UInt8]] {
+        let secret = SecretArguments(arguments, as: name)
         let kept = min(arguments.count, argumentsMax)
         var out: [[UInt8]] = []
         out.reserveCapacity(kept)
@@ -93,28 +94,39 @@ package final class SlowLog: Sendable {
 package struct SecretArguments {
     private var hidden: Set<Int> = []
 
-    package init(_ arguments: ArgumentList) {
+    /// `name` is the one that the command was made with ("config|set"), which it may not be called by; nil: it is.
+    package init(_ arguments: ArgumentList, as name: String? = nil) {
         guard arguments.count > 1 else { return }
-        if arguments[0].equalsIgnoringCase("auth") {
-            hidden = Set(1..<arguments.count)
-        } else if arguments[0].equalsIgnoringCase("hello") {
+        switch name ?? SecretArguments.name(arguments) {
+        case "auth": hidden = Set(1..<arguments.count)
+        case "hello":
             for index in 2..<max(2, arguments.count) where arguments[index].equalsIgnoringCase("auth") {
                 hidden.formUnion([index + 1, index + 2])
             }
-        } else if arguments[0].equalsIgnoringCase("migrate") {
+        case "migrate":
             for index in 6..<max(6, arguments.count) {
                 if arguments[index].equalsIgnoringCase("keys") { break }
                 if arguments[index].equalsIgnoringCase("auth") { hidden.insert(index + 1) }
                 if arguments[index].equalsIgnoringCase("auth2") { hidden.formUnion([index + 1, index + 2]) }
             }
-        } else if arguments[0].equalsIgnoringCase("acl"), arguments[1].equalsIgnoringCase("setuser") {
-            hidden = Set(2..<max(2, arguments.count))
-        } else if arguments[0].equalsIgnoringCase("config"), arguments[1].equalsIgnoringCase("set") {
+        case "acl|setuser": hidden = Set(2..<max(2, arguments.count))
+        case "config|set":
             for index in stride(from: 2, to: arguments.count - 1, by: 2)
             where SecretArguments.isSecret(arguments[index]) {
                 hidden.insert(index + 1)
             }
+        default: break
         }
+    }
+
+    /// What the command is called, if it is one with secrets.
+    private static func name(_ arguments: ArgumentList) -> String {
+        let first = arguments[0]
+        if first.equalsIgnoringCase("acl") && arguments[1].equalsIgnoringCase("setuser") { return "acl|setuser" }
+        if first.equalsIgnoringCase("config") && arguments[1].equalsIgnoringCase("set") { return "config|set" }
+        if first.equalsIgnoringCase("auth") { return "auth" }
+        if first.equalsIgnoringCase("hello") { return "hello" }
+        return first.equalsIgnoringCase("migrate") ? "migrate" : ""
     }
 
     package func hides(_ index: Int) -> Bool { hidden.contains(index) }

@@ -425,7 +425,9 @@ final class ScriptRunner: ScriptCaller {
     private func noteForMonitors(_ connection: Connection, _ index: Int, _ arguments: ArgumentList) {
         if !executor.entries[index].flags.isDisjoint(with: [.skipMonitor, .admin]) { return }
         monitorLines.append(
-            MonitorFeed.line(database: connection.database, "lua", arguments, microseconds: valk_wall_us()))
+            MonitorFeed.line(
+                database: connection.database, "lua", arguments, as: server.table.declaredNames[index],
+                microseconds: valk_wall_us()))
     }
 
     // MARK: Ticks

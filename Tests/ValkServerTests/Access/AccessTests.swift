@@ -246,6 +246,20 @@ import ValkTestSupport
         #expect(try client.ask("GET", "k").hasPrefix("-ERR Can't execute 'get'"))
     }
 
+    @Test func secretsOfRenamedCommandsStayHidden() throws {
+        let server = try FullServer(
+            "rename-command AUTH enter", "rename-command ACL rights", "slowlog-log-slower-than 0")
+        let client = try server.connect()
+        let monitor = try server.connect()
+        #expect(try monitor.ask("MONITOR") == "+OK")
+        #expect(try client.ask("RIGHTS", "SETUSER", "u", "on", ">secret", "+@all") == "+OK")
+        #expect(try client.ask("ENTER", "u", "secret") == "+OK")
+        #expect(try monitor.line().contains("\"ENTER\" \"(redacted)\" \"(redacted)\""))
+        let log = try client.ask("SLOWLOG", "GET", "10")
+        #expect(log.contains("$RIGHTS,$SETUSER,$(redacted),$(redacted)"))
+        #expect(!log.contains("secret"))
+    }
+
     @Test func renamedCommandsKeepTheirNamesInRules() throws {
         let server = try FullServer(
             "rename-command FLUSHALL \"\"", "rename-command GET fetch",
