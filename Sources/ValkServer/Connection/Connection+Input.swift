@@ -203,11 +203,16 @@ extension EventLoop {
         if s.pointee.phase == .deferred { submit(connection) }
     }
 
-    /// Hands the waiting command to a worker. Expired keys that commands before it have met are gone for it, too.
+    /// Hands the waiting command to a worker, at the end of the turn if it waits for the disk: those whose answers are
+    /// at hand get them first. Expired keys that commands before it have met are gone for it, too.
     private func submit(_ connection: Connection) {
         if executor.context.keys.hasNoted { executor.removeNoted(on: self) }
-        server.workers.submit(connection, runsLong: executor.hot.pointee.ranLong)
-        executor.hot.pointee.ranLong = false
+        if executor.hot.pointee.ranLong || connection.waitsLong {
+            server.workers.submit(connection, runsLong: executor.hot.pointee.ranLong)
+            executor.hot.pointee.ranLong = false
+        } else {
+            deferred.append(connection)
+        }
     }
 
     /// Moves the bytes from `start` on to the front of the connection's input buffer.

@@ -25,6 +25,8 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
         var queue: [Job] = []
         /// First job not yet taken.
         var head = 0
+        /// Threads that sleep.
+        var idle = 0
     }
 
     /// How often an idle worker looks whether the store has moved on.
@@ -85,6 +87,16 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
         add(.command(connection), to: connection.waitsLong ? lengthy : runsLong ? scripts : common)
     }
 
+    /// The same for several connections whose commands wait for the disk, in their order: all that a loop's turn has
+    /// left, so that it pays for one wake-up of each thread and not of each command.
+    func submit(_ connections: [Connection]) {
+        let woken = lock.withLock { () -> Int in
+            for connection in connections { common.queue.append(.command(connection)) }
+            return min(connections.count, common.idle)
+        }
+        for _ in 0..<woken { common.wake.signal() }
+    }
+
     /// Runs `body` on a worker; it may wait.
     func submit(_ body: @escaping @Sendable (Executor) -> Void) { add(.task(body), to: common) }
 
@@ -113,7 +125,10 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
         defer { lock.unlock() }
         while lane.head == lane.queue.count {
             if isStopping { return nil }
-            if !lane.wake.wait(lock, until: Monotonic.nanoseconds() + Self.restNanoseconds) {
+            lane.idle += 1
+            let isWoken = lane.wake.wait(lock, until: Monotonic.nanoseconds() + Self.restNanoseconds)
+            lane.idle -= 1
+            if !isWoken {
                 lock.unlock()
                 executor.rest(isIdle: true)
                 lock.lock()
@@ -134,7 +149,7 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
 
 extension Connection {
     /// The waiting command, or one that EXEC is to run, may wait long for the store's own work.
-    fileprivate var waitsLong: Bool {
+    var waitsLong: Bool {
         let index = Int(state.pointee.waitingCommand)
         if server.table.entries[index].flags.contains(.lengthy) { return true }
         return inTransaction && transaction?.isLengthy == true

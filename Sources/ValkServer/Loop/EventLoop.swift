@@ -40,6 +40,8 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     let awaitsLog = Atomic<Bool>(false)
     /// Whose command has just ended, while those who track its keys are told.
     var running: Connection?
+    /// Commands of this turn that wait for the disk; handed to workers at its end.
+    var deferred: [Connection] = []
     private var taken: [LoopMessage] = []
     private var thread: PThread?
     private var mailboxEvent: OpaquePointer?
@@ -110,6 +112,10 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             event_base_loop(base, hot.pointee.resuming.count > 0 ? poll : once)
             if hot.pointee.resuming.count > 0 { resumeConnections() }
             endTurn()
+            if !deferred.isEmpty {
+                server.workers.submit(deferred)
+                deferred.removeAll(keepingCapacity: true)
+            }
             let deadline = hot.pointee.stopDeadline
             if deadline > 0 && (connections.isEmpty || valk_monotonic_ns() >= deadline) { break }
         }
