@@ -20,7 +20,7 @@ package final class AccessCatalog: Sendable {
     let commands: [Command]
     private let ids: [String: Int]
     /// By index in the command table.
-    private let idByIndex: [Int]
+    private let facts: [AccessFacts]
 
     /// `removed`: commands that are not in the table any more.
     init(_ table: CommandTable, removed: [CommandSpec]) {
@@ -34,11 +34,14 @@ package final class AccessCatalog: Sendable {
             ids[name] = id
             return id
         }
-        var idByIndex = [Int](repeating: -1, count: table.count)
+        var facts: [Int: AccessFacts] = [:]
         for index in table.topLevel {
             let id = add(table.specs[index], -1)
-            idByIndex[index] = id
-            for sub in table.subcommands(of: index) { idByIndex[sub] = add(table.specs[sub], id) }
+            facts[index] = AccessFacts(table.specs[index], id: id, isSubcommand: false)
+            for sub in table.subcommands(of: index) {
+                let spec = table.specs[sub]
+                facts[sub] = AccessFacts(spec, id: add(spec, id), isSubcommand: true)
+            }
         }
         for spec in removed {
             let id = add(spec, -1)
@@ -46,12 +49,15 @@ package final class AccessCatalog: Sendable {
         }
         self.commands = commands
         self.ids = ids
-        self.idByIndex = idByIndex
+        self.facts = (0..<table.count).map { index in
+            guard let facts = facts[index] else { preconditionFailure("command \(index) stands nowhere in the table") }
+            return facts
+        }
     }
 
-    func id(ofIndex index: Int) -> Int { idByIndex[index] }
+    func facts(ofIndex index: Int) -> AccessFacts { facts[index] }
 
-    func name(ofIndex index: Int) -> String { commands[idByIndex[index]].name }
+    func name(ofIndex index: Int) -> String { commands[facts[index].id].name }
 
     /// The name in any case, "container|sub" for subcommands.
     func id(of name: some Sequence<UInt8>) -> Int? { ids[String(decoding: Array(name), as: UTF8.self).lowercased()] }

@@ -99,7 +99,7 @@ extension Administration {
             return context.failArity(name)
         }
         let (before, object, after): (String, [UInt8], String)
-        switch server.users.rights(of: user).denial(server.accessRequest(index, command)) {
+        switch server.users.rights(of: user).denial(server.users.catalog.facts(ofIndex: index), command) {
         case nil: return context.reply.ok()
         case .command: (before, object, after) = ("run the '", Array(name.utf8), "' command")
         case .key(let position): (before, object, after) = ("access the '", beforeNUL(command[position]), "' key")

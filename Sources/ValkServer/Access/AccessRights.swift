@@ -54,13 +54,15 @@ struct AccessRights: Sendable {
     // MARK: Checks
 
     /// Why a command may not run, nil when it may.
-    func denial(_ request: AccessRequest) -> AccessDenial? {
+    func denial(_ facts: AccessFacts, _ arguments: ArgumentList) -> AccessDenial? {
         var furthest = AccessDenial.command
-        for selector in selectors {
-            guard let denial = selector.denial(request) else { return nil }
-            if denial.isFurther(than: furthest) { furthest = denial }
+        return selectors.withUnsafeBufferPointer { selectors in
+            for i in selectors.indices {
+                guard let denial = selectors[i].denial(facts, arguments) else { return nil }
+                if denial.isFurther(than: furthest) { furthest = denial }
+            }
+            return furthest
         }
-        return furthest
     }
 
     // MARK: Rules

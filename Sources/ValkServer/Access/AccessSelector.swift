@@ -24,15 +24,6 @@ enum AccessDenial: Equatable {
     func isFurther(than other: AccessDenial) -> Bool { rank > other.rank }
 }
 
-/// A command that somebody wants to run.
-struct AccessRequest {
-    /// The catalogue's.
-    let id: Int
-    let isSubcommand: Bool
-    let spec: CommandSpec
-    let arguments: ArgumentList
-}
-
 struct AccessSelector: Sendable {
     struct KeyRights: OptionSet, Sendable {
         let rawValue: UInt8
@@ -74,23 +65,18 @@ struct AccessSelector: Sendable {
     // MARK: Checks
 
     /// Why a command may not run, nil when it may.
-    func denial(_ request: AccessRequest) -> AccessDenial? {
-        let (spec, arguments) = (request.spec, request.arguments)
-        if !allCommands && !spec.flags.contains(.noAuth) && !commands.contains(request.id) {
-            let first = request.isSubcommand ? 2 : 1
-            guard arguments.count > first, commands.allows(request.id, firstArgument: arguments[first]) else {
+    func denial(_ facts: AccessFacts, _ arguments: ArgumentList) -> AccessDenial? {
+        if !allCommands && !facts.isFree && !commands.contains(facts.id) {
+            let first = facts.firstArgument
+            guard arguments.count > first, commands.allows(facts.id, firstArgument: arguments[first]) else {
                 return .command
             }
         }
         if !allKeys {
-            var refused: Int?
-            CommandKeyFinder.forEach(spec, arguments) { position, flags in
-                if refused == nil && !allows(arguments[position], KeyRights(needed: flags)) { refused = position }
-            }
-            if let refused { return .key(refused) }
-            if spec.readsAnyKey && !allowsEveryKey(.read) { return .key(1) }
+            if let refused = facts.firstKey(in: arguments, notAllowedBy: { allows($0, $1) }) { return .key(refused) }
+            if facts.readsAnyKey && !allowsEveryKey(.read) { return .key(1) }
         }
-        if !allChannels, let channels = spec.channels {
+        if !allChannels, let channels = facts.channels {
             let end = channels.isOne ? min(2, arguments.count) : arguments.count
             for position in 1..<max(1, end)
             where !allows(channel: arguments[position], isPattern: channels.arePatterns) {
@@ -102,8 +88,11 @@ struct AccessSelector: Sendable {
 
     func allows(_ key: ByteView, _ needed: KeyRights) -> Bool {
         if allKeys { return true }
-        return keys.contains { entry in
-            entry.rights.isSuperset(of: needed) && Self.matches(entry.pattern, key)
+        // Elements in place: a copy of each would be counted, twice.
+        return keys.withUnsafeBufferPointer { keys in
+            for i in keys.indices
+            where keys[i].rights.isSuperset(of: needed) && Self.matches(keys[i].pattern, key) { return true }
+            return false
         }
     }
 

@@ -93,22 +93,50 @@ enum CommandKeyFinder {
 
     // MARK: Specs
 
-    /// What is done with the keys of `spec`, for flags that depend on the options.
+    /// Commands whose options say what is done with the key.
+    enum Use: Sendable {
+        case set, bitfield
+
+        init?(_ command: CommandSpec) {
+            switch command.declaredName {
+            case "set": self = .set
+            case "bitfield": self = .bitfield
+            default: return nil
+            }
+        }
+
+        /// Whether the key is read, and whether it is written. Plain values: this is asked on every SET of a user who
+        /// may not do everything.
+        func use(_ arguments: ArgumentList) -> (reads: Bool, writes: Bool) {
+            switch self {
+            case .set:
+                // It reads only with GET.
+                for at in 3..<max(3, arguments.count) where arguments[at].equalsIgnoringCase("get") {
+                    return (true, true)
+                }
+                return (false, true)
+            case .bitfield:
+                var at = 2
+                while at + 2 < arguments.count && arguments[at].equalsIgnoringCase("get") { at += 3 }
+                return (true, at < arguments.count)
+            }
+        }
+
+        func flags(_ arguments: ArgumentList) -> KeySpec.Flags {
+            switch use(arguments) {
+            case (true, true): [.rw, .access, .update]
+            case (true, false): [.ro, .access]
+            default: [.ow, .update]
+            }
+        }
+    }
+
+    /// What is done with the keys of `spec`.
     private static func flags(
         of spec: KeySpec, _ command: CommandSpec, _ arguments: ArgumentList
     ) -> KeySpec.Flags {
-        guard spec.flags.contains(.variableFlags) else { return spec.flags }
-        switch command.declaredName {
-        case "set":
-            // It reads only with GET.
-            let reads = (3..<max(3, arguments.count)).contains { arguments[$0].equalsIgnoringCase("get") }
-            return reads ? [.rw, .access, .update] : [.ow, .update]
-        case "bitfield":
-            var at = 2
-            while at + 2 < arguments.count && arguments[at].equalsIgnoringCase("get") { at += 3 }
-            return at >= arguments.count ? [.ro, .access] : [.rw, .access, .update]
-        default: return spec.flags
-        }
+        guard spec.flags.contains(.variableFlags), let use = Use(command) else { return spec.flags }
+        return use.flags(arguments)
     }
 
     private static func begin(_ begin: KeySpec.Begin, _ arguments: ArgumentList) -> Int? {

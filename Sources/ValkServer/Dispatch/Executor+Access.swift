@@ -16,7 +16,7 @@ extension Executor {
     @inline(never)
     private func askRights(_ connection: Connection, _ index: Int, _ arguments: ArgumentList) -> AccessDenial? {
         guard let rights = connection.restrictions() else { return nil }
-        return rights.denial(server.accessRequest(index, arguments))
+        return rights.denial(server.users.catalog.facts(ofIndex: index), arguments)
     }
 
     /// The error of a command that is not run.
@@ -78,12 +78,6 @@ extension Executor {
 }
 
 extension Server {
-    func accessRequest(_ index: Int, _ arguments: ArgumentList) -> AccessRequest {
-        AccessRequest(
-            id: users.catalog.id(ofIndex: index), isSubcommand: table.entries[index].parent >= 0,
-            spec: table.specs[index], arguments: arguments)
-    }
-
     func refusalEntry(
         _ connection: Connection, _ reason: AccessLog.Reason, _ context: AccessLog.Context, _ object: [UInt8],
         user: [UInt8]
