@@ -319,6 +319,11 @@ uint64_t valk_heap_bytes(void) {
     return (uint64_t)info.uordblks + (uint64_t)info.hblkhd;
 }
 
+uint64_t valk_heap_active_bytes(void) {
+    struct mallinfo2 info = mallinfo2();
+    return (uint64_t)info.arena + (uint64_t)info.hblkhd;
+}
+
 void valk_release_free_memory(void) { malloc_trim(0); }
 
 int valk_cpu_times(int children, uint64_t *user_us, uint64_t *system_us) {

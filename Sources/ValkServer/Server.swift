@@ -51,6 +51,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     private var trackingRegistry: TrackingRegistry?
     let hosted: [HostedCommands.Entry]
     let gate: ServerGate
+    /// What took longer than a setting allows.
+    package let latencyMonitor = LatencyMonitor()
     let stripes = KeyStripes()
     let watches = WatchRegistry()
     package let users: UserRegistry

@@ -34,6 +34,7 @@ package struct ServerAssembly {
         wiring.wireListening(server)
         wiring.wireTLS(server)
         wiring.wireLimits(server)
+        wiring.wireLatencies(server)
         server.slowCommandSink = { connection, index, arguments, nanoseconds in
             slowLog.record(
                 arguments, as: connection.server.table.declaredNames[index], microseconds: Int(nanoseconds / 1000),

@@ -170,6 +170,8 @@ void valk_set_thread_name(const char *name);
 // MARK: Process.
 /// Bytes that the program holds from the C heap.
 uint64_t valk_heap_bytes(void);
+/// Bytes that the C heap has from the system.
+uint64_t valk_heap_active_bytes(void);
 /// Hands free heap memory back to the system.
 void valk_release_free_memory(void);
 /// CPU time of this process, or of its children that have ended, in microseconds. 0 or -errno.

@@ -30,8 +30,9 @@ package enum GenericCommands {
         c.reply.integer(count)
     }
 
-    /// As EXISTS, and a use of each key.
+    /// As EXISTS, and a use of each key, whatever the client has said of other commands.
     package static func touch(_ c: CommandContext) throws(Interruption) {
+        c.keys.state.pointee.leavesUses = false
         let args = c.args
         var count = 0
         for i in 1..<args.count where try c.keys.read(args[i]) != nil { count += 1 }

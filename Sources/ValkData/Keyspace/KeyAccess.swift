@@ -40,6 +40,8 @@ package struct AccessState {
     package var eventKinds: KeyEventKinds = []
     /// The transaction empties or exchanges databases.
     package var hasEmptied = false
+    /// Reading and looking are no uses of a key (CLIENT NO-TOUCH).
+    package var leavesUses = false
     /// The transaction has something to send when it is committed.
     package var hasOutgoing = false
 }
@@ -181,7 +183,7 @@ package final class KeyAccess {
             missed(user)
         } else {
             state.pointee.hits &+= 1
-            accesses.touch(hashOfLast(user))
+            if !state.pointee.leavesUses { accesses.touch(hashOfLast(user)) }
         }
         return entry
     }
@@ -216,7 +218,7 @@ package final class KeyAccess {
     /// What a writer must know of a key of a namespace. A use of the key.
     package func look(_ user: ByteView, in namespace: UInt32) throws(Interruption) -> KeyState {
         let found = try examine(user, in: namespace)
-        if found.entry != nil { accesses.touch(hashOfLast(user)) }
+        if found.entry != nil && !state.pointee.leavesUses { accesses.touch(hashOfLast(user)) }
         return found
     }
 

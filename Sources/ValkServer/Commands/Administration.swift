@@ -37,6 +37,10 @@ package final class Administration: Sendable {
     package let runID = Administration.randomHexadecimal(40)
     /// Milliseconds since 1970.
     package let startedAt = WallTime.microseconds() / 1000
+    /// Bytes of the heap when the server was put together.
+    let startupHeapBytes = ProcessFacts.heapBytes()
+    /// Sixteen hexadecimal digits that name the version.
+    let buildID = String(Array(ServerVersion.valk.utf8).withView { $0.hash64 }, radix: 16)
     /// SAVE, BGSAVE and BGREWRITEAOF.
     let saving = SavingState()
     /// The largest heap seen by INFO, bytes.

@@ -21,6 +21,7 @@ extension Administration {
                 sleep(seconds: strtod(args[2].string, nil), connection, context)
                 context.reply.ok()
             case ("jmap", 2): context.reply.ok()
+            case ("populate", 3...5): try populate(connection, context)
             case ("object", 3...): try describe(args[2], context)
             case ("reload", 2...), ("loadaof", 2): try reload(connection, context)
             case ("set-active-expire", 3):
@@ -39,7 +40,7 @@ extension Administration {
             case ("error", 3): context.fail(args[2].string)
             case ("protocol", 3): writeSample(args[2], context)
             case ("config-rewrite-force-all", 2): try rewriteAll(context)
-            case ("pause-cron", 3), ("quicklist-packed-threshold", 3),
+            case ("pause-cron", 3), ("dict-resizing", 3), ("quicklist-packed-threshold", 3),
                 ("replybuffer", 4), ("change-repl-id", 2), ("set-skip-checksum-validation", 3):
                 context.reply.ok()
             default: context.failSubcommand("debug")

@@ -1,4 +1,4 @@
-// SLOWLOG, LATENCY and MEMORY: what went slowly and where memory is.
+// SLOWLOG and MEMORY: what went slowly and where memory is.
 
 import CValk
 import Synchronization
@@ -6,11 +6,12 @@ import ValkBase
 import ValkCommands
 import ValkEngine
 import ValkRESP
+import ValkScripting
 
 extension Administration {
     func addDiagnosisCommands(_ handlers: inout HandlersByName) {
         addSlowLog(&handlers)
-        addLatency(&handlers)
+        addLatencyCommands(&handlers)
         addMemory(&handlers)
     }
 
@@ -57,65 +58,6 @@ extension Administration {
         }
     }
 
-    /// No samples are kept: there are no events to report. How long commands took is counted.
-    private func addLatency(_ handlers: inout HandlersByName) {
-        handlers.on("latency|histogram") { connection, context throws(Interruption) in
-            Administration.writeHistograms(connection.server, context)
-        }
-        handlers.on("latency|latest") { _, context throws(Interruption) in context.reply.array(0) }
-        handlers.on("latency|history") { _, context throws(Interruption) in context.reply.array(0) }
-        handlers.on("latency|reset") { _, context throws(Interruption) in context.reply.integer(0) }
-        handlers.on("latency|graph") { _, context throws(Interruption) in
-            context.fail("ERR No samples available for event '\(context.args[2].string)'")
-        }
-        handlers.on("latency|doctor") { _, context throws(Interruption) in
-            context.reply.verbatim(
-                "Valk keeps no latency samples. SLOWLOG GET shows slow commands, INFO latencystats and LATENCY "
-                    + "HISTOGRAM how the times of each command are spread.\n")
-        }
-        handlers.on("latency|help") { _, context throws(Interruption) in
-            context.writeHelp(
-                "LATENCY",
-                [
-                    "DOCTOR", "    Say in words what is slow.",
-                    "GRAPH <event>", "    Draw the samples of an event.",
-                    "HISTOGRAM [<command> ...]", "    Return how many calls of each command ended within which time.",
-                    "HISTORY <event>", "    Return the samples of an event.",
-                    "LATEST", "    Return the latest sample of each event.",
-                    "RESET [<event> ...]", "    Forget samples.",
-                ])
-        }
-    }
-
-    /// For each command that the arguments name and its subcommands, or for all, as far as they have been called: the
-    /// calls, and how many of them ended within so many microseconds.
-    private static func writeHistograms(_ server: Server, _ context: CommandContext) {
-        let table = server.table
-        let latencies = server.latencies()
-        var chosen = latencies.keys.sorted()
-        if context.args.count > 2 {
-            let given = (2..<context.args.count).map { context.args[$0].string.lowercased() }
-            chosen = given.flatMap { name in
-                chosen.filter { table.fullNames[$0] == name || table.fullNames[$0].hasPrefix(name + "|") }
-            }
-        }
-        context.reply.map(chosen.count)
-        for command in chosen {
-            guard let histogram = latencies[command] else { continue }
-            let steps = histogram.doublings()
-            context.reply.bulk(table.fullNames[command])
-            context.reply.map(2)
-            context.reply.bulk("calls" as StaticString)
-            context.reply.integer(Int64(histogram.total))
-            context.reply.bulk("histogram_usec" as StaticString)
-            context.reply.map(steps.count)
-            for step in steps {
-                context.reply.integer(Int64(step.microseconds))
-                context.reply.integer(Int64(step.calls))
-            }
-        }
-    }
-
     private func addMemory(_ handlers: inout HandlersByName) {
         handlers.on("memory|doctor") { [config] _, context throws(Interruption) in
             let resident = ProcessFacts.residentBytes()
@@ -156,25 +98,56 @@ extension Administration {
             let heap = noteHeap()
             let resident = ProcessFacts.residentBytes()
             let clients = try connection.server.clients(context)
-            let fields: [(String, Int)] = [
-                ("peak.allocated", peakHeapBytes.load(ordering: .relaxed)),
-                ("total.allocated", heap),
-                ("replication.backlog", 0),
-                ("clients.slaves", 0),
-                ("clients.normal", clients.reduce(0) { $0 + $1.totalMemoryBytes }),
-                ("aof.buffer", 0),
-                ("lua.caches", 0),
-                ("allocator.allocated", heap),
-                ("allocator.resident", resident),
+            let server = connection.server
+            let peak = peakHeapBytes.load(ordering: .relaxed)
+            let active = ProcessFacts.heapActiveBytes()
+            var keys = 0
+            for database in 0..<config.integer("databases") {
+                keys += Int(try counts(server, database, context).keys)
+            }
+            let stored = server.dataLimit.usedBytes
+            func ratio(_ a: Int, _ b: Int) -> Double { b > 0 ? Double(a) / Double(b) : 0 }
+            let fields: [(String, MemoryFigure)] = [
+                ("peak.allocated", .bytes(peak)),
+                ("total.allocated", .bytes(heap)),
+                ("startup.allocated", .bytes(startupHeapBytes)),
+                ("replication.backlog", .bytes(0)),
+                ("clients.slaves", .bytes(0)),
+                ("clients.normal", .bytes(clients.reduce(0) { $0 + $1.totalMemoryBytes })),
+                ("cluster.links", .bytes(0)),
+                ("aof.buffer", .bytes(0)),
+                ("lua.caches", .bytes(server.scripts.size.bytes)),
+                ("functions.caches", .bytes(server.libraries.current.bytes)),
+                // All of it: the data are on the disk.
+                ("overhead.total", .bytes(heap)),
+                ("keys.count", .bytes(keys)),
+                ("keys.bytes-per-key", .bytes(keys > 0 ? stored / keys : 0)),
+                ("dataset.bytes", .bytes(stored)),
+                ("peak.percentage", .ratio(ratio(heap, peak) * 100)),
+                ("allocator.allocated", .bytes(heap)),
+                ("allocator.active", .bytes(active)),
+                ("allocator.resident", .bytes(resident)),
+                ("allocator-fragmentation.ratio", .ratio(ratio(active, heap))),
+                ("allocator-fragmentation.bytes", .bytes(active - heap)),
+                ("allocator-rss.ratio", .ratio(ratio(resident, active))),
+                ("allocator-rss.bytes", .bytes(resident - active)),
+                ("fragmentation", .ratio(ratio(resident, heap))),
+                ("fragmentation.bytes", .bytes(resident - heap)),
             ]
-            context.reply.map(fields.count + 1)
+            context.reply.map(fields.count)
             for (name, value) in fields {
                 context.reply.bulk(name)
-                context.reply.integer(value)
+                switch value {
+                case .bytes(let bytes): context.reply.integer(bytes)
+                case .ratio(let ratio): context.reply.double(ratio)
+                }
             }
-            context.reply.bulk("fragmentation" as StaticString)
-            context.reply.double(heap > 0 ? Double(resident) / Double(heap) : 0)
         }
+    }
+
+    private enum MemoryFigure {
+        case bytes(Int)
+        case ratio(Double)
     }
 
     /// Bytes in use on the heap; remembers the largest.

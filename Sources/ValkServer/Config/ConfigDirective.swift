@@ -18,6 +18,8 @@ package enum ConfigKind: Sendable {
     case real(ClosedRange<Double>)
     /// One of these names, in this order; `number` is the index.
     case choice([String])
+    /// Some of these names; the first stands for none of the others.
+    case choices([String])
     case text
     /// Words separated by spaces (addresses to bind).
     case words
@@ -66,7 +68,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case clients = "Valk closes clients by client-output-buffer-limit and client-query-buffer-limit alone"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"
     case process = "Valk leaves this to the system"
-    case latency = "Valk keeps no latency samples yet"
     case timers = "Valk sets its own timers"
     case debugging = "this steers a test hook of Redis"
 }
@@ -127,7 +128,7 @@ package struct ConfigDirective: Sendable {
     /// True where one directive takes several words on its line.
     package var takesManyWords: Bool {
         switch kind {
-        case .words, .savePoints, .outputLimits, .percentiles, .threeIntegers, .hostAndPort: true
+        case .words, .choices, .savePoints, .outputLimits, .percentiles, .threeIntegers, .hostAndPort: true
         default: false
         }
     }
@@ -144,6 +145,7 @@ package struct ConfigDirective: Sendable {
             return "an octal number from \(String(range.lowerBound, radix: 8)) to \(String(range.upperBound, radix: 8))"
         case .real(let range): return "a number from \(range.lowerBound) to \(range.upperBound)\(inUnit)"
         case .choice(let names): return "one of " + names.joined(separator: ", ")
+        case .choices(let names): return "one or more of " + names.joined(separator: ", ")
         case .text: return "one word or a text in quotes"
         case .words: return "one or more words"
         case .savePoints: return "pairs of seconds and changes, or \"\""

@@ -78,7 +78,7 @@ extension ConfigDirective {
                 throw ConfigValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
             }
             return ConfigValue(bytes: Array(KeyspaceEventClasses.text(flags).utf8), number: flags)
-        case .text, .words, .savePoints, .outputLimits, .percentiles, .threeIntegers, .hostAndPort:
+        case .text, .words, .choices, .savePoints, .outputLimits, .percentiles, .threeIntegers, .hostAndPort:
             return ConfigValue(bytes: bytes)
         }
     }
@@ -87,6 +87,14 @@ extension ConfigDirective {
         _ words: [String], previous: ConfigValue, source: Source
     ) throws(ConfigValueError) -> ConfigValue {
         switch kind {
+        case .choices(let names):
+            let chosen = words.map { $0.lowercased() }
+            guard !chosen.isEmpty, chosen.allSatisfy(names.contains) else {
+                throw ConfigValueError(
+                    "argument(s) must be one of the following: " + names.joined(separator: ", "))
+            }
+            let kept = names.dropFirst().filter(chosen.contains)
+            return .words(kept.isEmpty ? [names[0]] : kept)
         case .savePoints:
             guard words.count % 2 == 0 else { throw ConfigValueError("Invalid save parameters") }
             for index in words.indices {

@@ -74,7 +74,7 @@ extension ConfigStore {
             return stride(from: 0, to: value.words.count - 3, by: 4).map { at in
                 name + Array(value.words[at..<at + 4].joined(separator: " ").utf8)
             }
-        case .words, .savePoints, .percentiles, .threeIntegers, .hostAndPort:
+        case .words, .choices, .savePoints, .percentiles, .threeIntegers, .hostAndPort:
             if value.words.isEmpty { return [name + Array("\"\"".utf8)] }
             let quoted = value.words.map { ConfigWords.quoteIfNeeded(Array($0.utf8)) }
             return [name + Array(quoted.joined(separator: [0x20]))]

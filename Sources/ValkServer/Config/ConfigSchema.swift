@@ -231,10 +231,10 @@ package enum ConfigSchema {
             ConfigDirective(
                 "always-show-logo", .bool, "no", .atStart, help: "Kept for Redis' files; the banner is always short."),
             ConfigDirective(
-                "shutdown-on-sigint", .choice(["default", "save", "nosave", "now", "force"]), "default",
+                "shutdown-on-sigint", .choices(["default", "save", "nosave", "now", "force"]), "default",
                 help: "What SIGINT does; every form syncs the log and stops."),
             ConfigDirective(
-                "shutdown-on-sigterm", .choice(["default", "save", "nosave", "now", "force"]), "default",
+                "shutdown-on-sigterm", .choices(["default", "save", "nosave", "now", "force"]), "default",
                 help: "What SIGTERM does; every form syncs the log and stops."),
         ]
     }
@@ -246,6 +246,9 @@ package enum ConfigSchema {
                 help: "Commands that take longer are kept in the slow log; 0 keeps all, -1 none."),
             ConfigDirective(
                 "slowlog-max-len", .integer(upToLong), "128", unit: "entries", help: "Length of the slow log."),
+            ConfigDirective(
+                "latency-monitor-threshold", .integer(upToLong), "0", unit: "milliseconds",
+                help: "What takes at least so long is kept for LATENCY LATEST and its like; 0 keeps nothing."),
             ConfigDirective(
                 "latency-tracking", .bool, "yes", help: "Keep the latencies that INFO latencystats shows."),
             ConfigDirective(

@@ -137,7 +137,6 @@ extension ConfigSchema {
             int("hz", upToInt, "10", .timers),
             bool("dynamic-hz", "yes", .live, .timers),
             int("active-expire-effort", 1...10, "1", .timers),
-            int("latency-monitor-threshold", upToLong, "0", .latency),
             int("shutdown-timeout", upToInt, "10", .replication),
             int("watchdog-period", upToInt, "0", .debugging, isHidden: true),
             bool("use-exit-on-panic", "no", .live, .debugging, isHidden: true),

@@ -202,6 +202,12 @@ package struct SettingsWiring: Sendable {
         }
     }
 
+    /// What is noted as slow.
+    package func wireLatencies(_ server: Server) {
+        let monitor = server.latencyMonitor
+        follow("latency-monitor-threshold") { monitor.threshold = Int($0.number) }
+    }
+
     /// The limit on stored data, and how uses of keys are counted for it.
     package func wireLimits(_ server: Server) {
         let names = ["maxmemory", "maxmemory-policy", "maxmemory-samples", "lfu-log-factor", "lfu-decay-time"]

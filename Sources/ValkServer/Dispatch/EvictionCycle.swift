@@ -35,7 +35,9 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
 
     private func submit() {
         server.workers.submit { [self] executor in
+            let begin = Monotonic.nanoseconds()
             let end = run(executor)
+            server.latencyMonitor.note(.evictionCycle, nanoseconds: Monotonic.nanoseconds() - begin)
             if end == .goesOn && server.gate.conditions.isDisjoint(with: .stopping) { return submit() }
             isRunning.store(false, ordering: .releasing)
             // Who wrote since the last look found a run under way.

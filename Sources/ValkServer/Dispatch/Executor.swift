@@ -41,6 +41,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let watches: WatchRegistry
     let tracking: TrackingRegistry
     let gate: ServerGate
+    private let latencies: LatencyMonitor
     let counters: ThreadCounters
     let context: CommandContext
     let hot: UnsafeMutablePointer<ExecutorState>
@@ -72,6 +73,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         watches = server.watches
         tracking = server.tracking
         gate = server.gate
+        latencies = server.latencyMonitor
         counters = ThreadCounters(commandCount: server.table.count)
         let reader = StoreReader(server.store, mayBlock: mayBlock)
         let batch = WriteBatch()
@@ -350,6 +352,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         context.prepare(
             args: arguments, reply: ReplyWriter(out: out, version: s.pointee.version),
             database: Int(s.pointee.database))
+        context.keys.state.pointee.leavesUses = s.pointee.flags.contains(.noTouch)
     }
 
     /// Runs the handler of the command that was prepared.
@@ -419,6 +422,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     @inline(__always)
     func noteCall(_ index: Int, _ took: UInt64) {
+        latencies.note(entries[index].flags.contains(.fast) ? .fastCommand : .command, nanoseconds: took)
         counters.add(.commands)
         counters.addCall(index, nanoseconds: took)
         if server.settings.latencyTracking.load(ordering: .relaxed) { counters.addLatency(index, nanoseconds: took) }

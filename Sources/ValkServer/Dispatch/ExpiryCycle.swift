@@ -27,7 +27,9 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
     func startRun() {
         if isRunning.exchange(true, ordering: .acquiring) { return }
         server.workers.submit { [self] executor in
+            let begin = Monotonic.nanoseconds()
             run(executor)
+            server.latencyMonitor.note(.expireCycle, nanoseconds: Monotonic.nanoseconds() - begin)
             isRunning.store(false, ordering: .releasing)
         }
     }

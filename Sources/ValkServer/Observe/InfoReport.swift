@@ -98,12 +98,17 @@ struct InfoReport {
         let config = administration.config
         out.section("Server")
         out.field("redis_version", ServerVersion.redis)
+        // As Redis has them where it was not built from a repository.
+        out.field("redis_git_sha1", "00000000")
+        out.field("redis_git_dirty", 0)
+        out.field("redis_build_id", administration.buildID)
         out.field("server_name", "valk")
         out.field("valk_version", ServerVersion.valk)
         out.field("redis_mode", "standalone")
         out.field("os", ProcessFacts.systemName())
         out.field("arch_bits", Int.bitWidth)
         out.field("multiplexing_api", "libevent")
+        out.field("monotonic_clock", "POSIX clock_gettime")
         out.field("process_id", getpid())
         out.field("process_supervised", "no")
         out.field("run_id", administration.runID)
@@ -144,9 +149,10 @@ struct InfoReport {
         out.size("used_memory_peak", peak)
         out.field("used_memory_peak_perc", ProcessFacts.twoDecimals(Double(heap) * 100 / Double(max(1, peak))) + "%")
         out.size("memory_budget", config.integer("memory"))
-        out.field("allocator_allocated", heap)
-        out.field("allocator_active", resident)
-        out.field("allocator_resident", resident)
+        out.field("used_memory_startup", administration.startupHeapBytes)
+        // All of it: the data are on the disk.
+        out.field("used_memory_overhead", heap)
+        writeAllocator(heap, resident)
         out.size("total_system_memory", ProcessFacts.totalMemoryBytes())
         let lua = server.luaMemoryBytes
         let scripts = server.scripts.size
@@ -170,6 +176,8 @@ struct InfoReport {
         // Stored data counts, memory does not.
         out.field("mem_not_counted_for_evict", heap)
         out.field("mem_replication_backlog", 0)
+        out.field("mem_total_replication_buffers", 0)
+        out.field("mem_cluster_links", 0)
         out.field("mem_clients_slaves", 0)
         out.field("mem_aof_buffer", 0)
         out.field("mem_allocator", "libc")
@@ -178,11 +186,34 @@ struct InfoReport {
         out.field("lazyfreed_objects", 0)
     }
 
+    private mutating func writeAllocator(_ heap: Int, _ resident: Int) {
+        func ratio(_ a: Int, _ b: Int) -> String { ProcessFacts.twoDecimals(Double(a) / Double(max(1, b))) }
+        let active = ProcessFacts.heapActiveBytes()
+        out.field("allocator_allocated", heap)
+        out.field("allocator_active", active)
+        out.field("allocator_resident", resident)
+        out.field("allocator_frag_ratio", ratio(active, heap))
+        out.field("allocator_frag_bytes", active - heap)
+        out.field("allocator_rss_ratio", ratio(resident, active))
+        out.field("allocator_rss_bytes", resident - active)
+        // The allocator's resident memory is not told apart from the rest of the process.
+        out.field("rss_overhead_ratio", "1.00")
+        out.field("rss_overhead_bytes", 0)
+    }
+
+    /// Of processes that save or defragment; there are none.
+    private mutating func writeAbsentChildren() {
+        for name in ["current_cow_peak", "current_cow_size", "current_cow_size_age"] { out.field(name, 0) }
+        out.field("current_fork_perc", "0.00")
+        for name in ["current_save_keys_processed", "current_save_keys_total"] { out.field(name, 0) }
+    }
+
     private mutating func writePersistence() {
         let saving = administration.saving.figures
         out.section("Persistence")
         out.field("loading", 0)
         out.field("async_loading", 0)
+        writeAbsentChildren()
         out.field("rdb_changes_since_last_save", max(0, Int(totals[.dirty]) - saving.changesAtSave))
         out.flag("rdb_bgsave_in_progress", saving.backup.runs)
         out.field("rdb_last_save_time", saving.lastSave)
@@ -192,6 +223,9 @@ struct InfoReport {
         out.field("rdb_saves", saving.backup.count)
         out.field("backups", saving.backups)
         out.field("last_backup", saving.lastBackup)
+        for name in ["rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"] {
+            out.field(name, 0)
+        }
         out.field("aof_enabled", 1)
         out.flag("aof_rewrite_in_progress", saving.rewrite.runs)
         out.flag("aof_rewrite_scheduled", saving.rewrite.isScheduled)
@@ -199,6 +233,9 @@ struct InfoReport {
         out.field("aof_current_rewrite_time_sec", saving.rewrite.currentSeconds)
         out.field("aof_last_bgrewrite_status", saving.rewrite.lastFailed ? "err" : "ok")
         out.field("aof_rewrites", saving.rewrite.count)
+        out.field("aof_last_cow_size", 0)
+        out.field("module_fork_in_progress", 0)
+        out.field("module_fork_last_cow_size", 0)
         out.field("aof_last_write_status", administration.writesStopped(server) ? "err" : "ok")
     }
 
@@ -214,6 +251,8 @@ struct InfoReport {
         out.field("total_net_repl_output_bytes", 0)
         out.field("instantaneous_input_kbps", ProcessFacts.twoDecimals(rates.bytesIn / 1024))
         out.field("instantaneous_output_kbps", ProcessFacts.twoDecimals(rates.bytesOut / 1024))
+        out.field("instantaneous_input_repl_kbps", "0.00")
+        out.field("instantaneous_output_repl_kbps", "0.00")
         out.field("rejected_connections", totals[.connectionsRefused])
         out.field("sync_full", 0)
         out.field("sync_partial_ok", 0)
@@ -232,10 +271,17 @@ struct InfoReport {
         out.field("latest_fork_usec", 0)
         out.field("total_forks", 0)
         out.field("migrate_cached_sockets", 0)
+        out.field("slave_expires_tracked_keys", 0)
+        for name in ["hits", "misses", "key_hits", "key_misses"] { out.field("active_defrag_\(name)", 0) }
+        out.field("total_active_defrag_time", 0)
+        out.field("current_active_defrag_time", 0)
         out.field("tracking_total_keys", server.tracking.table.keyCount)
         out.field("tracking_total_items", server.tracking.table.itemCount)
         out.field("tracking_total_prefixes", server.tracking.prefixCount)
         out.field("unexpected_error_replies", 0)
+        // Loops read and write for themselves.
+        out.field("io_threaded_reads_processed", 0)
+        out.field("io_threaded_writes_processed", 0)
         out.field("total_error_replies", totals[.errorReplies])
         out.field("total_reads_processed", totals[.reads])
         out.field("total_writes_processed", totals[.writes])

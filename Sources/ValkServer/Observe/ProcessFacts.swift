@@ -20,6 +20,9 @@ package enum ProcessFacts {
     /// Bytes the program holds from the heap.
     package static func heapBytes() -> Int { Int(valk_heap_bytes()) }
 
+    /// Bytes that the heap has from the system.
+    package static func heapActiveBytes() -> Int { Int(valk_heap_active_bytes()) }
+
     /// Threads of this process.
     package static func threadCount() -> Int { status("Threads:") ?? 0 }
 
