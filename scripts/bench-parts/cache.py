@@ -6,8 +6,8 @@
 
 A client asks for keys by Zipf's law and stores what it missed. Both servers get the limit at which they hold the same
 number of keys: for each it is measured with that many. The first two thirds of the requests warm up, the last third
-counts. Keys with an expiry time get one by chance each time that they are stored. Prints hit ratios, keys held at the end,
-and the difference; it is to be at most two points.
+counts. Keys with an expiry time get one by chance each time that they are stored. Prints hit ratios, keys held at the
+end, and the difference; it is to be at most two points.
 """
 
 import argparse
