@@ -124,7 +124,9 @@ package struct KeyExplanation: Sendable {
     private static func version(
         _ cursor: TableCursor, _ table: Table, _ run: UInt64, _ values: ValueCheck
     ) -> KeyVersion {
-        let entry = cursor.entry
+        var entry = cursor.entry
+        // Of a file of version 1 the flag means nothing.
+        if table.properties.namedPriorCount == 0 { entry.setPriorNamed(false) }
         let block = cursor.currentBlock
         var version = KeyVersion(
             place: .table(path: table.path, run: run, block: block, offset: table.index.blocks[block].offset),
