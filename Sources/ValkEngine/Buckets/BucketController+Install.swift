@@ -155,9 +155,7 @@ extension BucketController {
 extension RangeTombstone {
     /// The namespace whose keys this deletes, all of them and nothing else; nil for other ranges.
     var wholeNamespace: UInt32? {
-        guard lower.count == 4, upper.count == 4 else { return nil }
-        let first = lower.withView { $0.base.bigEndian(0, UInt32.self) }
-        let next = upper.withView { $0.base.bigEndian(0, UInt32.self) }
+        guard let (first, next) = namespaces else { return nil }
         return next == first &+ 1 ? first : nil
     }
 }

@@ -173,8 +173,8 @@ struct BucketManager {
                 }
                 var chain = VersionChain()
                 var isHidden = take(position, origin + merged.source, &walk, &chain, &result)
-                // Whether what lies below the version at hand has been named dead already.
-                var isNamed = position.pointee.flags.contains(.priorNamed) && origin[merged.source].hasNamedPriors
+                // Of the version at hand.
+                var isNamed = origin[merged.source].namesPrior(position)
                 if !merged.meetsOthers {
                     // The usual case, a key with one version: it goes from block to block.
                     let isOpen = chain.finish(isBottom: isBottom || isHidden, deltas: &result.deltas)
@@ -201,7 +201,7 @@ struct BucketManager {
                     isHidden = isHidden || walk.hides(older)
                     met.all &+= 1
                     if isNamed { met.named &+= 1 } else { result.discards.add(older) }
-                    isNamed = older.pointee.flags.contains(.priorNamed) && origin[merged.source].hasNamedPriors
+                    isNamed = origin[merged.source].namesPrior(older)
                     if isHidden {
                         result.entriesRead += 1
                     } else {

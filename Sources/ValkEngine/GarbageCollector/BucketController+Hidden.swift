@@ -74,12 +74,12 @@ extension Run {
 
     /// Of files that it shares with others in proportion.
     var weight: TreeWeight {
-        var sum = TreeWeight(tableBytes: Double(bytes))
+        let hides = hides
+        var sum = TreeWeight(
+            tableBytes: Double(bytes), hiding: Double(hides.all), hidingNamed: Double(hides.named))
         for fragment in fragments {
             sum.entries += Double(fragment.entries)
             sum.deletes += Double(fragment.tombstones)
-            sum.hiding += Double(fragment.share(of: fragment.file.record.hides.all))
-            sum.hidingNamed += Double(fragment.share(of: fragment.file.record.hides.named))
             var values: UInt64 = 0
             for share in fragment.file.record.segments { values += share.bytes }
             sum.valueBytes += Double(fragment.share(of: values))

@@ -15,6 +15,12 @@ struct EntryOrigin {
         countsResolved = file.countsResolved
         hasNamedPriors = file.record.namedPriors > 0
     }
+
+    /// Whether what lies below the entry has been named dead already.
+    @inline(__always)
+    func namesPrior(_ entry: UnsafePointer<Entry>) -> Bool {
+        hasNamedPriors && entry.pointee.flags.contains(.priorNamed)
+    }
 }
 
 final class RunCursor: SequenceCursor {

@@ -93,7 +93,7 @@ private struct PointerAccount {
         func version(_ entry: UnsafePointer<Entry>) -> Version {
             Version(
                 sequence: entry.pointee.sequence,
-                namesPrior: entry.pointee.flags.contains(.priorNamed) && origin.pointee.hasNamedPriors,
+                namesPrior: origin.pointee.namesPrior(entry),
                 pointer: entry.pointee.isSeparated ? entry.pointee.pointer : nil)
         }
         var runs: [Run] = []
