@@ -105,7 +105,8 @@ let package = Package(
             name: "ValkEngineTests", dependencies: ["ValkEngine", "ValkDisk", "ValkBase", "ValkTestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "ValkRESPTests", dependencies: ["ValkRESP", "ValkBase", "ValkTestSupport"], swiftSettings: strict),
+            name: "ValkRESPTests", dependencies: ["ValkRESP", "ValkBase", "ValkTestSupport"], exclude: ["Corpus"],
+            swiftSettings: strict),
         .testTarget(
             name: "ValkCommandsTests",
             dependencies: [

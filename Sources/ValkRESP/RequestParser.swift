@@ -155,6 +155,8 @@ package struct RequestParser: ~Copyable {
         while argumentsLeft > 0 {
             if bulkLength < 0 {
                 guard let end = lineEnd(base, length) else {
+                    // The argument before this one is whole.
+                    bytesWanted = 0
                     if length - position > RequestLimits.lineBytesMax { return .failed(.tooBigBulkCount) }
                     return .incomplete
                 }

@@ -6,53 +6,12 @@ import ValkBase
 
 @testable import ValkRESP
 
-/// A connection's view of the parser: feeds bytes in pieces, moves the buffer about, drops what is finished.
-struct Feeder: ~Copyable {
-    var parser = RequestParser()
-    var input = ByteBuffer()
-    var limits = RequestLimits()
-    var error: ProtocolError?
-
-    mutating func feed(_ bytes: [UInt8], into commands: inout [[[UInt8]]], move: Bool = false) {
-        guard error == nil else { return }
-        if move {
-            // A fresh buffer each time: views of the unfinished command must follow.
-            var other = ByteBuffer(capacity: input.count + bytes.count + 1)
-            other.append(input.view)
-            input = other
-        }
-        input.append(bytes)
-        loop: while true {
-            switch parser.next(input.base, input.count, limits) {
-            case .command:
-                let a = parser.arguments
-                commands.append((0..<a.count).map { a[$0].array })
-            case .incomplete: break loop
-            case .failed(let e):
-                error = e
-                break loop
-            }
-        }
-        let done = parser.commandStart
-        input.removeFirst(done)
-        parser.discard(done)
-    }
-}
-
-func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
-
 func parse(_ text: [UInt8], limits: RequestLimits = RequestLimits()) -> (commands: [[[UInt8]]], error: ProtocolError?) {
     var feeder = Feeder()
     feeder.limits = limits
     var commands: [[[UInt8]]] = []
     feeder.feed(text, into: &commands)
     return (commands, feeder.error)
-}
-
-func encode(_ command: [[UInt8]]) -> [UInt8] {
-    var out = bytes("*\(command.count)\r\n")
-    for a in command { out += bytes("$\(a.count)\r\n") + a + bytes("\r\n") }
-    return out
 }
 
 func seed() -> UInt64 {
