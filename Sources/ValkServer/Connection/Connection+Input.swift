@@ -6,7 +6,9 @@
 // argument's end, so nothing behind it ever has to move.
 //
 // A command that has to wait (worker, pause) keeps its arguments as views into the connection's input buffer. Nothing
-// is read for the connection until it is done: when the socket has more, its read event is taken off.
+// is read for the connection until it is done: when the socket has more, its read event is taken off. But while replies
+// wait for a client to read them, what it sends is taken in, up to `client-query-buffer-limit`, and executed later:
+// many clients send all requests of a pipeline before they read the first reply, and would send for ever.
 
 import CLibevent
 import CValk
@@ -24,6 +26,10 @@ extension EventLoop {
     private static let carriedBytesMax = 4 << 10
     /// Arguments that need more than this are read into a buffer of their own.
     private static let bigArgumentBytes = 16 << 10
+    /// Of a long input so much is executed in one turn; the others have theirs before the rest.
+    private static let turnBytesMax = 256 << 10
+    /// Reads of a TLS session in one turn, while nothing is executed.
+    private static let takenRoundsMax = 8
 
     // MARK: Events
 
@@ -69,9 +75,15 @@ extension EventLoop {
         openTurn()
         let s = connection.state
         guard s.pointee.phase == .open else {
-            if s.pointee.phase != .closed { disarmRead(connection) }
+            if s.pointee.phase == .outputBlocked {
+                takeIn(connection, s)
+            } else if s.pointee.phase != .closed {
+                disarmRead(connection)
+            }
             return
         }
+        // What came before is executed first, in this turn.
+        if s.pointee.loopFlags.contains(.resuming) && !s.pointee.input.isEmpty { return }
         readOnce(connection, s)
         if s.pointee.tls == nil { return }
         if s.pointee.loopFlags.contains(.tlsHasMore) { drainTLS(connection) }
@@ -107,6 +119,25 @@ extension EventLoop {
         execute(connection, s, s.pointee.input.base, pending + n, isShared: false)
     }
 
+    /// Reads without executing, while the client has replies to read first. At the limit the socket is left alone.
+    @inline(never)
+    func takeIn(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
+        var rounds = 0
+        repeat {
+            if rounds == Self.takenRoundsMax { return resumeLater(connection) }
+            rounds += 1
+            let limit = server.settings.queryBufferBytesMax.load(ordering: .relaxed)
+            if s.pointee.pendingInput + Self.readBytes > limit { return disarmRead(connection) }
+            s.pointee.bigInputAt = hot.pointee.now
+            let n = receive(connection, s, s.pointee.input.reserve(Self.readBytes), Self.readBytes)
+            if n > 0 { s.pointee.input.advance(n) }
+        } while s.pointee.loopFlags.contains(.tlsHasMore) && s.pointee.phase == .outputBlocked
+        if s.pointee.loopFlags.contains(.tlsWritesWhenReadable) && s.pointee.phase != .closed {
+            s.pointee.loopFlags.remove(.tlsWritesWhenReadable)
+            flushOutput(connection)
+        }
+    }
+
     /// One read. Returns the bytes read; 0 when there is nothing to execute (also after closing the connection).
     private func receive(
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ to: UnsafeMutableRawPointer,
@@ -127,7 +158,7 @@ extension EventLoop {
         s.pointee.totalReceived &+= UInt64(n)
         executor.counters.add(.reads)
         executor.counters.add(.bytesIn, n)
-        if s.pointee.input.count + n > server.settings.queryBufferBytesMax.load(ordering: .relaxed) {
+        if s.pointee.pendingInput + n > server.settings.queryBufferBytesMax.load(ordering: .relaxed) {
             executor.counters.add(.queryBufferLimitClosed)
             server.logger.warning("closing client \(connection.id) (\(connection.address)): query buffer limit reached")
             close(connection)
@@ -136,10 +167,13 @@ extension EventLoop {
         return n
     }
 
-    /// End of input. What was answered may still have to leave.
+    /// End of input. What came before it is executed, and what was answered may still have to leave.
     private func peerClosed(_ connection: Connection) {
         let s = connection.state
-        if s.pointee.pendingOutput > 0 {
+        if s.pointee.phase == .outputBlocked {
+            s.pointee.loopFlags.insert(.inputEnded)
+            disarmRead(connection)
+        } else if s.pointee.pendingOutput > 0 {
             s.pointee.phase = .closing
             disarmRead(connection)
             touch(connection, s)
@@ -162,6 +196,8 @@ extension EventLoop {
             bulkBytesMax: server.settings.bulkBytesMax.load(ordering: .relaxed), authenticated: true)
         let pause = server.settings.outputPauseBytes.load(ordering: .relaxed)
         var keepFrom = -1
+        // What lies in the shared buffer came with one read.
+        let turnEnd = isShared ? Int.max : s.pointee.parser.position + Self.turnBytesMax
         // Requests that the store has been told of.
         var announced = 0
         parsing: while true {
@@ -179,8 +215,13 @@ extension EventLoop {
                 announced &-= 1
                 dispatch(connection, s, s.pointee.parser.arguments)
                 if s.pointee.phase == .open {
-                    if s.pointee.pendingOutput <= pause { continue parsing }
-                    s.pointee.phase = .outputBlocked
+                    if s.pointee.pendingOutput > pause {
+                        blockOnOutput(connection, s)
+                    } else if s.pointee.parser.position < turnEnd {
+                        continue parsing
+                    } else {
+                        resumeLater(connection)
+                    }
                 }
                 break parsing
             case .incomplete:
@@ -228,10 +269,18 @@ extension EventLoop {
                 if wanted > Self.bigArgumentBytes { s.pointee.input.ensureCapacity(wanted - start) }
                 s.pointee.input.append(bytes + start, length - start)
             }
-        } else if start > 0 {
-            s.pointee.input.removeFirst(start)
+            s.pointee.parser.discard(start)
+        } else {
+            dropInput(s, start)
         }
-        s.pointee.parser.discard(start)
+    }
+
+    /// The first `n` bytes of the input buffer have been executed. They make room when they are the greater part of it,
+    /// so that nothing is moved twice.
+    private func dropInput(_ s: UnsafeMutablePointer<ConnectionState>, _ n: Int) {
+        if n == 0 || n < s.pointee.input.count - n { return }
+        s.pointee.input.removeFirst(n)
+        s.pointee.parser.discard(n)
     }
 
     /// Runs one command and does what its verdict says.
@@ -253,6 +302,13 @@ extension EventLoop {
         }
     }
 
+    /// Executes no more until the client has read replies.
+    @inline(never)
+    private func blockOnOutput(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
+        s.pointee.phase = .outputBlocked
+        if !s.pointee.loopFlags.contains(.inputEnded) { armRead(connection) }
+    }
+
     private func refuse(_ connection: Connection, _ error: ProtocolError) {
         let s = connection.state
         if let output = s.pointee.output { error.write(to: ReplyWriter(out: output)) }
@@ -266,11 +322,16 @@ extension EventLoop {
     /// Takes a connection up again that waited: for output to drain, or for its turn after a worker or a pause.
     func goOn(_ connection: Connection) {
         let s = connection.state
+        if s.pointee.phase == .outputBlocked && s.pointee.loopFlags.contains(.tlsHasMore) {
+            takeIn(connection, s)
+        }
         guard s.pointee.phase == .open else { return }
         if !s.pointee.input.isEmpty {
             execute(connection, s, s.pointee.input.base, s.pointee.input.count, isShared: false)
         }
-        if s.pointee.phase == .open {
+        // There may be more to execute, in the next turn.
+        if s.pointee.phase == .open && !s.pointee.loopFlags.contains(.resuming) {
+            if s.pointee.loopFlags.contains(.inputEnded) { return peerClosed(connection) }
             armRead(connection)
             if s.pointee.loopFlags.contains(.tlsHasMore) { drainTLS(connection) }
         }
@@ -314,8 +375,7 @@ extension EventLoop {
         s.pointee.flags.remove(.holdsPushes)
         if !s.pointee.flags.isDisjoint(with: .breaksOff) { return breakOff(connection) }
         if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
-            s.pointee.phase = .outputBlocked
-            return
+            return blockOnOutput(connection, s)
         }
         s.pointee.phase = .open
         goOn(connection)
@@ -398,7 +458,7 @@ extension EventLoop {
         if s.pointee.flags.contains(.closeAfterReply) {
             s.pointee.phase = .closing
         } else if s.pointee.pendingOutput > server.settings.outputPauseBytes.load(ordering: .relaxed) {
-            s.pointee.phase = .outputBlocked
+            blockOnOutput(connection, s)
         } else {
             s.pointee.phase = .open
             goOn(connection)
@@ -406,9 +466,5 @@ extension EventLoop {
     }
 
     /// The finished command's bytes leave the input buffer.
-    private func dropCommand(_ s: UnsafeMutablePointer<ConnectionState>) {
-        let done = s.pointee.parser.position
-        s.pointee.input.removeFirst(done)
-        s.pointee.parser.discard(done)
-    }
+    private func dropCommand(_ s: UnsafeMutablePointer<ConnectionState>) { dropInput(s, s.pointee.parser.position) }
 }

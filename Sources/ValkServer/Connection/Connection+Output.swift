@@ -1,7 +1,7 @@
 // Writing: one write(2) a connection and turn, what must wait for the log, limits, and closing.
 //
-// Back-pressure: past `outputPauseBytes` of unread replies a connection executes and reads no more until the socket has
-// taken them. Replies of writes that the log does not vouch for yet are marked: output beyond a mark's predecessor
+// Back-pressure: past `outputPauseBytes` of unread replies a connection executes no more until the socket has taken
+// them. Replies of writes that the log does not vouch for yet are marked: output beyond a mark's predecessor
 // stays until the log has reached the mark's position. Two marks are enough: the first stands until it is reached,
 // everything later joins the last one, so a client that never pauses still gets its answers in good time.
 
@@ -58,6 +58,8 @@ extension EventLoop {
             if n > 0 {
                 s.pointee.outputSent += n
                 s.pointee.totalSent &+= UInt64(n)
+                // A client that reads is not idle.
+                if s.pointee.phase == .outputBlocked { s.pointee.lastActivity = hot.pointee.now }
                 executor.counters.add(.writes)
                 executor.counters.add(.bytesOut, n)
             }
@@ -221,7 +223,7 @@ extension EventLoop {
             s.pointee.output = nil
             s.pointee.outputSent = 0
         }
-        hot.pointee.closedCount += 1
+        hot.pointee.closed.append(connection)
         server.registry.remove(connection)
     }
 
@@ -247,7 +249,8 @@ extension EventLoop {
         guard s.pointee.phase != .closed else { return }
         let idle = hot.pointee.now - min(hot.pointee.now, s.pointee.lastActivity)
         let timeout = server.settings.idleTimeoutSeconds.load(ordering: .relaxed)
-        if timeout > 0 && s.pointee.phase == .open && s.pointee.flags.isDisjoint(with: .isPushedTo)
+        let waitsForClient = s.pointee.phase == .open || s.pointee.phase == .outputBlocked
+        if timeout > 0 && waitsForClient && s.pointee.flags.isDisjoint(with: .isPushedTo)
             && idle > UInt64(timeout) * 1_000_000_000
         {
             executor.counters.add(.idleClosed)

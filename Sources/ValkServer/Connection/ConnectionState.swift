@@ -13,7 +13,7 @@ enum ConnectionPhase: UInt8 {
     case deferred
     /// A command waits for CLIENT UNPAUSE; it is dispatched again then.
     case paused
-    /// Too much unread output; goes on when it has drained.
+    /// Too much unread output: what comes is kept, and executed when it has drained.
     case outputBlocked
     /// What it wrote has its price in time (`WritePace`): until then nothing is read and executed; replies leave.
     case paced
@@ -43,6 +43,8 @@ struct LoopFlags: OptionSet {
     static let tlsWritesWhenReadable = LoopFlags(rawValue: 1 << 7)
     /// The session is broken.
     static let tlsFailed = LoopFlags(rawValue: 1 << 8)
+    /// The peer sends nothing more; what it has sent is still to be executed.
+    static let inputEnded = LoopFlags(rawValue: 1 << 9)
 }
 
 /// What the session is and wants.
@@ -155,6 +157,11 @@ struct ConnectionState: ~Copyable {
 
     /// Offset of the next reply byte, counted from the connection's first.
     var endOffset: UInt64 { totalSent + UInt64(pendingOutput) }
+
+    /// Bytes of input that have not been executed; the command under way is one of them.
+    var pendingInput: Int {
+        input.count - min(input.count, parser.isMidCommand ? parser.commandStart : parser.position)
+    }
 
     /// Bytes of replies that the socket has not taken.
     var pendingOutput: Int {

@@ -42,8 +42,8 @@ extension EventLoop {
             isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),
             noTouch: flags.contains(.noTouch), database: Int(s.pointee.database),
             queuedCommands: flags.contains(.multi) ? transaction?.count ?? 0 : -1,
-            watchedKeys: transaction?.watched.count ?? 0, inputBytes: s.pointee.input.count,
-            inputFreeBytes: borrowed + s.pointee.input.capacity - s.pointee.input.count,
+            watchedKeys: transaction?.watched.count ?? 0, inputBytes: s.pointee.pendingInput,
+            inputFreeBytes: borrowed + s.pointee.input.capacity - s.pointee.pendingInput,
             argumentBytes: s.pointee.parser.memoryBytes, queuedBytes: queuedBytes,
             outputBytes: s.pointee.pendingOutput, outputCapacityBytes: outputCapacity,
             totalMemoryBytes: MemoryLayout<ConnectionState>.size + 512 + s.pointee.input.capacity + borrowed

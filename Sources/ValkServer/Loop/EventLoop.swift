@@ -169,7 +169,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             awaitsLog.store(true, ordering: .sequentiallyConsistent)
             releaseHeld()
         }
-        if hot.pointee.closedCount > 0 { removeClosed() }
+        if hot.pointee.closed.count > 0 { removeClosed() }
     }
 
     /// Whether every client of this loop waits for the log: then nobody is kept waiting by a loop that does. Many
@@ -263,20 +263,17 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
 
     /// Forgets the connections that were closed in this turn.
     private func removeClosed() {
-        hot.pointee.closedCount = 0
-        var i = 0
-        while i < connections.count {
-            if connections[i].state.pointee.phase != .closed {
-                i += 1
-                continue
-            }
-            let connection = connections[i]
+        for i in 0..<hot.pointee.closed.count {
+            let connection = hot.pointee.closed[i].takeUnretainedValue()
             if connection.state.pointee.loopFlags.contains(.held) { hot.pointee.held.remove(connection) }
             if connection.state.pointee.loopFlags.contains(.resuming) { hot.pointee.resuming.remove(connection) }
-            connections[i] = connections[connections.count - 1]
-            connections[i].slot = i
-            connections.removeLast()
+            let last = connections.removeLast()
+            if last !== connection {
+                connections[connection.slot] = last
+                last.slot = connection.slot
+            }
         }
+        hot.pointee.closed.removeAll()
     }
 
     private func closeAll() {
@@ -312,7 +309,8 @@ struct LoopState: ~Copyable {
     var now: UInt64 = 0
     /// End of this turn's last write in the log; 0 for none.
     var turnPosition: UInt64 = 0
-    var closedCount = 0
+    /// Closed in this turn; forgotten at its end.
+    var closed = ConnectionList()
     var touched = ConnectionList()
     var held = ConnectionList()
     var resuming = ConnectionList()

@@ -118,6 +118,67 @@ import ValkTestSupport
         #expect(try client.ask("PING") == "+PONG")
     }
 
+    /// As clients do that send a whole pipeline before they read: the server must take all of it, and answer all of it
+    /// also when the client's half is closed by then.
+    @Test(arguments: [false, true])
+    func takesRequestsWhileRepliesAreUnread(_ closesItsHalf: Bool) throws {
+        let server = try TestServer()
+        let client = try server.connect()
+        try client.send(Self.blobs)
+        let count = 600_000
+        var requests: [UInt8] = []
+        for _ in 0..<count { requests.append(contentsOf: Self.count) }
+        try client.send(requests)
+        if closesItsHalf { client.shutdownWriting() }
+        let other = try server.connect()
+        #expect(try other.ask("PING") == "+PONG")
+        let held = server.server.onLoop(0) { $0.clientInfos().map { $0.inputBytes + $0.inputFreeBytes }.max() ?? 0 }
+        #expect(held < 4 * requests.count)
+        #expect(try client.skip(Self.blobsReplyBytes) == 10)
+        #expect(try client.skip(count * 4 - 4) == 10)
+        #expect(try client.reply() == ":0")
+        if closesItsHalf {
+            #expect(client.isClosed())
+        } else {
+            #expect(try client.ask("PING") == "+PONG")
+            #expect(server.server.onLoop(0) { $0.clientInfos().map(\.inputBytes) } == [0, 0])
+        }
+    }
+
+    /// More replies than sockets take, and what follows them.
+    private static let blobs = [[UInt8]](repeating: TestClient.encode("BLOB", "1048576"), count: 12).flatMap { $0 }
+    private static let blobsReplyBytes = 12 * 1_048_588
+    private static let count = TestClient.encode("DBSIZE")
+
+    /// Beyond `client-query-buffer-limit` nothing more is taken in, and nobody is closed for it.
+    @Test func keepsAnInputLimitWhileRepliesAreUnread() throws {
+        let server = try TestServer { _, settings in settings.queryBufferBytesMax.store(1 << 20, ordering: .relaxed) }
+        let client = try server.connect()
+        try client.send(Self.blobs)
+        let sent = Atomic<Int>(0)
+        let chunk = [[UInt8]](repeating: Self.count, count: 1000).flatMap { $0 }
+        let descriptor = client.descriptor
+        let sender = PThread(name: "sender", stackBytes: 1 << 20) {
+            for _ in 0..<600 where TestClient.send(chunk, on: descriptor) == chunk.count {
+                sent.add(1, ordering: .relaxed)
+            }
+        }
+        #expect(try client.skip(Self.blobsReplyBytes) == 10)
+        #expect(try client.skip(600_000 * 4) == 10)
+        sender.join()
+        #expect(sent.load(ordering: .relaxed) == 600)
+        #expect(server.server.totals()[.queryBufferLimitClosed] == 0)
+    }
+
+    /// A client that reads nothing is idle, also with replies before it.
+    @Test func closesAnIdleClientThatDoesNotRead() throws {
+        let server = try TestServer { _, settings in settings.idleTimeoutSeconds.store(1, ordering: .relaxed) }
+        let client = try server.connect()
+        try client.send(Self.blobs)
+        while server.server.totals()[.idleClosed] == 0 { sched_yield() }
+        withExtendedLifetime(client) {}
+    }
+
     @Test func closesAClientBeyondTheHardOutputLimit() throws {
         let server = try TestServer { _, settings in
             settings.normalOutputHardBytes.store(4 << 20, ordering: .relaxed)

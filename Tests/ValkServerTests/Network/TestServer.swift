@@ -244,14 +244,20 @@ final class TestClient {
     deinit { Glibc.close(descriptor) }
 
     func send(_ bytes: [UInt8]) throws {
+        if Self.send(bytes, on: descriptor) < bytes.count { throw Failure(message: "send: errno \(errno)") }
+    }
+
+    /// Bytes taken: all of them, unless it failed. On any thread.
+    static func send(_ bytes: [UInt8], on descriptor: Int32) -> Int {
         var sent = 0
         while sent < bytes.count {
             let n = bytes[sent...].withUnsafeBytes {
                 Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
-            if n <= 0 { throw Failure(message: "send: errno \(errno)") }
+            if n <= 0 { return sent }
             sent += n
         }
+        return sent
     }
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }
@@ -321,6 +327,19 @@ final class TestClient {
         while received.count - at < n { try fill() }
         defer { at += n }
         return Array(received[at..<at + n])
+    }
+
+    /// Reads past `n` bytes (at least 1) when nothing was read ahead; returns the last of them.
+    func skip(_ n: Int) throws -> UInt8 {
+        guard at == received.count else { throw Failure(message: "something was read ahead") }
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        var left = n
+        while true {
+            let got = recv(descriptor, &buffer, min(left, buffer.count), 0)
+            if got <= 0 { throw Failure(message: "recv: \(got), errno \(errno), \(left) of \(n) bytes left") }
+            left -= got
+            if left == 0 { return buffer[got - 1] }
+        }
     }
 
     private func fill() throws {
