@@ -27,11 +27,10 @@ def install(*packages):
     subprocess.run([str(ROOT / "scripts/install-packages"), *packages], check=True, stdout=sys.stderr)
 
 
-def python_with_clients():
-    """The interpreter of a virtual environment that has the Python packages of requirements.txt."""
-    home = CACHE / "venv"
+def python_with_clients(requirements=Path(__file__).resolve().parent / "requirements.txt", name="venv"):
+    """The interpreter of a virtual environment that has the Python packages that `requirements` names."""
+    home = CACHE / name
     python, mark = home / "bin/python3", home / "requirements.txt"
-    requirements = Path(__file__).resolve().parent / "requirements.txt"
     if not (mark.exists() and mark.read_text() == requirements.read_text()):
         if subprocess.run([sys.executable, "-c", "import ensurepip"], stderr=subprocess.DEVNULL).returncode:
             install("python3-venv")
@@ -64,16 +63,23 @@ def parse(parser, argv=None):
     return options
 
 
+handed_out = set()
+
+
 def free_port():
-    """A port below the kernel's range for outgoing connections, so that no client takes it between kill and restart."""
+    """A port below the kernel's range for outgoing connections, so that no client takes it between kill and restart.
+
+    No port is handed out twice, since a server takes it only later.
+    """
     low, high = (int(part) for part in os.environ.get("VALK_TEST_PORTS", "17200-17299").split("-"))
-    ports = list(range(low, high + 1))
+    ports = sorted(set(range(low, high + 1)) - handed_out) or list(range(low, high + 1))
     random.SystemRandom().shuffle(ports)
     for port in ports:
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
+                handed_out.add(port)
                 return port
     raise SystemExit(f"no free port between {low} and {high}")
 
