@@ -19,8 +19,9 @@ TO = int(os.environ["VALK_APPLICATION_PORT"])
 FROM = {int(port) for port in os.environ.get("VALK_APPLICATION_FROM", "6379").split(",")}
 
 # Commands of hashes, sets, sorted sets, lists and streams.
-LATER = re.compile(r"unknown command '(H(?!ELLO)\w+|S(ADD|CARD|DIFF|INTER|ISMEMBER|MEMBERS|MISMEMBER|MOVE|POP|RANDMEMBER"
-                   r"|REM|SCAN|UNION)\w*|[BZ]+(ADD|RANGE|REM|SCORE|CARD|SCAN|COUNT|POP|RANK)\w*|B?[LR](PUSH|POP)\w*"
+LATER = re.compile(r"unknown command '(H(?!ELLO)\w+|S(ADD|CARD|DIFF|INTER|ISMEMBER|MEMBERS|MISMEMBER|MOVE|POP"
+                   r"|RANDMEMBER|REM|SCAN|UNION)\w*"
+                   r"|[BZ]+(ADD|RANGE|REM|SCORE|CARD|SCAN|COUNT|POP|RANK)\w*|B?[LR](PUSH|POP)\w*"
                    r"|L(LEN|RANGE|REM|INDEX|TRIM|INSERT|SET)|X(ADD|READ|ACK)\w*)'")
 ERRORS = (redis_py.ResponseError,)
 

@@ -39,7 +39,8 @@ def main():
     port = blackbox.free_port()
     settings = Path(server.home) / "sentinel.conf"
     # Two of one must agree before a failover: this Sentinel only watches.
-    settings.write_text(f"port {port}\nbind 127.0.0.1\ndir {server.home}\nsentinel monitor valk 127.0.0.1 {server.port} 2\n"
+    settings.write_text(f"port {port}\nbind 127.0.0.1\ndir {server.home}\n"
+                        f"sentinel monitor valk 127.0.0.1 {server.port} 2\n"
                         "sentinel down-after-milliseconds valk 1500\n")
     process = subprocess.Popen(["redis-sentinel", str(settings)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
