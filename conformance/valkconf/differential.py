@@ -6,12 +6,14 @@ everything: SEED 0 chooses one and prints it. Sequence i of a run uses the seed 
 
 Sequences take turns: RESP2 and RESP3; one command at a time and in pipelines; every eighth one has
 no transactions but a DEBUG RELOAD here and there, so that values are read back from storage. A quarter
-has users with random rules, who log in and whose rights are asked about.
+has users with random rules, who log in and whose rights are asked about; another quarter, beside its
+commands on keys, questions about the server and changes of its settings (`administration.py`).
 """
 
 import random
 import time
 
+from . import administration
 from .resp import BadReply, Closed, Connection, Reply, Timeout, encode, quote, show
 from .servers import CannotStart, Server
 
@@ -239,9 +241,11 @@ OUTSIDE_SCRIPTS = LOOKING + CLOCKED + SESSION + (b"FLUSHALL", b"RESET")
 WALK = b"scan-walk"
 
 
-def sequence(seed, length, reloading=False, users=False):
+def sequence(seed, length, reloading=False, users=False, names=None):
+    """`names`: the commands that both servers have, for a sequence with administration."""
     draw = UserDraw(random.Random(seed))
     steps = []
+    administrator = administration.Administration(draw, names) if names else None
     if reloading:
         steps.append(("main", [b"MSET"] + [b"%s:%d" % (b"walk" if i % 2 else b"v", i // 2) for i in range(400)]))
     for _ in range(length):
@@ -249,6 +253,8 @@ def sequence(seed, length, reloading=False, users=False):
         connection = draw.one(CONNECTIONS)
         if users and draw.random.random() < 0.5:
             connection, words = draw.user_command()
+        if administrator and draw.random.random() < 0.6:
+            connection, words = draw.one([("main", administrator.command())] * 4 + [("main", draw.user_command()[1])])
         if users and words[-2:-1] == [b"PFMERGE"]:
             # Without a source Redis checks no key of it at all; Valk checks the one that it writes.
             words = [b"PING"]
@@ -262,8 +268,11 @@ def sequence(seed, length, reloading=False, users=False):
     return steps
 
 
-def alike(left, right, command):
+def alike(left, right, command, words=()):
     """Whether two replies say the same; sets and maps in any order, remaining times within a second."""
+    told = administration.alike_anyhow(left, right, words)
+    if told is not None:
+        return told
     if left.kind != right.kind:
         return False
     if left.kind == "array":
@@ -360,13 +369,20 @@ class Pair:
             reply = self.answer(index, "control", [b"FLUSHALL"])
             if reply.kind != "simple":
                 return 0, reply, reply
-            self.answer(index, "control", [b"ACL", b"DELUSER", b"u", b"v"])
+            for words in administration.PREPARE:
+                reply = self.answer(index, "control", words)
+                if reply.kind == "error":
+                    return 0, reply, reply
         try:
             for start, name, requests in self.batches(steps):
                 both = zip(requests, self.answers(0, name, requests), self.answers(1, name, requests))
                 for offset, (words, left, right) in enumerate(both):
-                    if left.kind == "failure" or right.kind == "failure" or not alike(left, right, words[0]):
+                    failed = left.kind == "failure" or right.kind == "failure"
+                    if failed or not alike(left, right, words[0], words):
                         return start + offset, left, right
+                    if left.kind == "error" and left.value.startswith(b"INVALIDOBJ"):
+                        # Redis leaves in the damaged value what the command had done until then, Valk nothing.
+                        return None
         finally:
             self.close()
         return None
@@ -412,6 +428,14 @@ def print_difference(pair, steps):
     print("redis-server:      %s" % _describe(found[2]), flush=True)
 
 
+def shared_commands(*servers):
+    connections = [Connection(server.host, server.port) for server in servers]
+    names = administration.shared(*(connection.call("COMMAND", "LIST") for connection in connections))
+    for connection in connections:
+        connection.close()
+    return names
+
+
 def main(target, redis_binary, seed, count, length=60):
     seed, count = int(seed), int(count)
     if seed == 0:
@@ -425,9 +449,11 @@ def main(target, redis_binary, seed, count, length=60):
     passed = failed = commands = 0
     started = time.monotonic()
     try:
+        names = shared_commands(target, redis)
         for number in range(count):
             pair = Pair(target, redis, 2 + number % 2, pipelining=number % 4 >= 2)
-            steps = sequence("%d:%d" % (seed, number), length, reloading=number % 8 == 7, users=number % 8 in (3, 4))
+            steps = sequence("%d:%d" % (seed, number), length, reloading=number % 8 == 7, users=number % 8 in (3, 4),
+                             names=names if number % 8 in (1, 6) else None)
             commands += len(steps)
             if pair.run(steps) is None:
                 passed += 1

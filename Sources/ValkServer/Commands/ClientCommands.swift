@@ -98,6 +98,7 @@ extension Administration {
         }
         handlers.on("client|unblock") { _, context throws(Interruption) in
             let args = context.args
+            if args.count > 4 { return context.failSubcommand("client") }
             if args.count == 4, !args[3].equalsIgnoringCase("timeout"), !args[3].equalsIgnoringCase("error") {
                 return context.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
             }

@@ -94,12 +94,19 @@ extension Administration {
             return context.fail("ERR Invalid command specified")
         }
         let spec = table.specs[index]
-        guard !spec.keys.isEmpty else { return context.fail("ERR The command has no key arguments") }
+        guard spec.keys.contains(where: { !$0.flags.contains(.notKey) }) else {
+            return context.fail("ERR The command has no key arguments")
+        }
         guard table.entries[index].accepts(argumentCount: command.count) else {
             return context.fail("ERR Invalid number of arguments specified for command")
         }
         let none: [CommandKeyFinder.Key]? = spec.flags.contains(.noMandatoryKeys) ? [] : nil
-        guard let found = CommandKeyFinder.keys(spec, command) ?? none else {
+        // A spec that begins behind the last argument names no key, which here is a mistake (PFMERGE without a source).
+        let isShort = spec.keys.contains { spec in
+            guard case .index(let index) = spec.begin else { return false }
+            return index >= command.count
+        }
+        guard !isShort, let found = CommandKeyFinder.keys(spec, command) ?? none else {
             return context.fail("ERR Invalid arguments specified for command")
         }
         context.reply.array(found.count)

@@ -27,7 +27,16 @@ extension Administration {
             context.reply.ok()
         }
         handlers.on("lolwut") { _, context throws(Interruption) in
-            context.reply.verbatim(Administration.drawing(context.args))
+            let args = context.args
+            // The drawings of versions 5 and 6 are given three and two numbers; this one is drawn without any.
+            if args.count > 2, args[1].equalsIgnoringCase("version") {
+                let version = Decimal.parse(args[2])
+                let numbers = version == 5 ? 3 : version == 6 ? 2 : 0
+                for index in 2..<min(args.count, 3 + numbers) where Decimal.parse(args[index]) == nil {
+                    return context.fail(ErrorText.notInteger)
+                }
+            }
+            context.reply.verbatim(Administration.drawing())
         }
         handlers.on("shutdown", shutdown)
     }
@@ -65,7 +74,7 @@ extension Administration {
     // MARK: LOLWUT
 
     /// Falling leaves: a valley of dots that differs each time.
-    private static func drawing(_ args: ArgumentList) -> String {
+    private static func drawing() -> String {
         var random = SystemRandomNumberGenerator()
         let width = 60
         var rows: [String] = []

@@ -261,24 +261,25 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
         }
     }
 
-    /// Parses and applies; returns the pair at fault after putting everything back.
+    /// Parses and applies; returns the pair at fault, its name in lower case, after putting everything back.
     private func store(
         _ indexes: [Int], _ pairs: [(name: [UInt8], value: [UInt8])]
     ) -> (name: String, text: String)? {
+        func name(_ position: Int) -> String { String(decoding: pairs[position].name, as: UTF8.self).lowercased() }
         var fresh: [ConfigValue] = []
         for (position, index) in indexes.enumerated() {
             do throws(ConfigValueError) {
                 fresh.append(try directives[index].parse([pairs[position].value], previous: value(index)))
             } catch {
-                return (String(decoding: pairs[position].name, as: UTF8.self), error.text)
+                return (name(position), error.text)
             }
             if directives[index].mutability == .fixed && fresh[position] != value(index) {
-                return (String(decoding: pairs[position].name, as: UTF8.self), "can't set immutable config")
+                return (name(position), "can't set immutable config")
             }
         }
         let old = indexes.map { value($0) }
         if let fault = storeGroups(indexes, fresh, old) {
-            return (String(decoding: pairs[fault.position].name, as: UTF8.self), fault.text)
+            return (name(fault.position), fault.text)
         }
         for (position, index) in indexes.enumerated() where fresh[position] != old[position] {
             do throws(ConfigValueError) {
@@ -288,7 +289,7 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
                     restore(indexes[undone], old[undone])
                 }
                 restoreGroups(indexes, old)
-                return (String(decoding: pairs[position].name, as: UTF8.self), error.text)
+                return (name(position), error.text)
             }
         }
         lock.withLock { for index in indexes { isGiven[index] = true } }
