@@ -161,6 +161,8 @@ extension GarbageCollector {
                 continue
             }
             figures.pinnedBytes += Int(garbage.deadBytes - dead)
+            // What a rewrite has made, and of which nobody has lost anything since, gets no smaller by another one.
+            if dead == 0 && garbage.generation > 0 && garbage.known == nil { continue }
             let overhead = LogFormat.segmentHeaderBytes + SegmentTrailer.bytes + Int(garbage.valueCount) * 4
             let left = LogFormat.aligned(
                 Int(garbage.valueBytes - min(dead, garbage.valueBytes)) + overhead, LogFormat.blockBytes)

@@ -54,8 +54,9 @@ package enum LogFormat {
     /// Fixed part of a small record, before its varints.
     package static let smallHeaderBytes = 8
     package static let blockBytes = 4096
-    /// Value records of at least this many bytes start on a block border, so that their blocks can be given back.
-    package static let alignedValueBytesMin = 16 << 10
+    /// Value records of at least this many bytes start on a block border, so that their blocks can be given back. What
+    /// lies before such a record is lost, a sixteenth of it at most: less than a rewrite is made for.
+    package static let alignedValueBytesMin = 64 << 10
     /// Most bytes that one batch may add (see `bytesMax`); offsets in a segment are 32-bit.
     package static let batchBytesMax = 1 << 30
 

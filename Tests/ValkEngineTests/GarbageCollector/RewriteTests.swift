@@ -21,7 +21,7 @@ import ValkTestSupport
         return fixture
     }
 
-    @Test(arguments: [300, 3000, 30_000]) func liveValuesMoveAndAreRead(bytes: Int) throws {
+    @Test(arguments: [300, 3000, 12_000]) func liveValuesMoveAndAreRead(bytes: Int) throws {
         var fixture = try halfDead(bytes)
         try fixture.expectAll("before")
         let generationsBefore = fixture.garbage.values.map(\.generation)
