@@ -81,6 +81,11 @@ public final class Store: Sendable {
     // MARK: Reading
 
     package var generation: UInt64 { logManager.generation }
+    /// How many views the oldest that somebody looks at is behind the newest: what became garbage since stays.
+    package var oldestViewBehind: UInt64 {
+        let newest = logManager.generation
+        return newest - min(newest, logManager.horizon.horizon)
+    }
     package var visibleSequence: UInt64 { logManager.visibleSequence }
     func currentView() -> (View, UInt64) { logManager.currentView() }
     var root: Bucket { logManager.root }

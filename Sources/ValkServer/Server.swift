@@ -276,6 +276,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         tracking.keepBound(on: nil)
         dataLimit.noteWrites()
         tendAccesses(now)
+        evictionCycle.rest()
+        expiryCycle?.rest()
         cronHook?(now)
         expire()
     }

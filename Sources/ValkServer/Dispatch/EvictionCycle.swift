@@ -33,6 +33,15 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
         submit()
     }
 
+    /// Between runs, which may never come, it must not keep old tables and files alive. On any thread, regularly.
+    func rest() {
+        if isRunning.exchange(true, ordering: .acquiring) { return }
+        reader.rest()
+        isRunning.store(false, ordering: .releasing)
+        // Whoever asked for a run meanwhile found one under way.
+        if server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
+    }
+
     private func submit() {
         server.workers.submit { [self] executor in
             let begin = Monotonic.nanoseconds()

@@ -34,6 +34,13 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
         }
     }
 
+    /// While runs are off it must not keep old tables and files alive. On any thread, regularly.
+    func rest() {
+        if isRunning.exchange(true, ordering: .acquiring) { return }
+        reader.rest()
+        isRunning.store(false, ordering: .releasing)
+    }
+
     private func run(_ executor: Executor) {
         let stripes = server.stripes
         let kinds = KeyEventKinds(rawValue: server.settings.keyEventKinds.load(ordering: .relaxed))

@@ -111,7 +111,10 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
             case .command(let connection):
                 executor.runDeferred(connection)
                 connection.loop.mailbox.post(.completed(connection))
-            case .task(let body): body(executor)
+            case .task(let body):
+                body(executor)
+                // Tasks come so often that no thread ever waits until it may rest.
+                executor.rest(isIdle: false)
             }
         }
         lock.withLock { runningThreads -= 1 }

@@ -4,6 +4,7 @@ import Glibc
 import Testing
 import ValkBase
 import ValkData
+import ValkEngine
 import ValkTestSupport
 
 @testable import ValkServer
@@ -42,6 +43,21 @@ import ValkTestSupport
         let info = try client.ask("INFO", section)
         let line = info.split(separator: "\r\n").first { $0.hasPrefix(name + ":") }
         return Int(line?.dropFirst(name.count + 1) ?? "") ?? -1
+    }
+
+    /// Evictions and other work in the background look at the store now and then, or never: what they do not look at
+    /// must not stay on the disk for them.
+    @Test(arguments: ["yes", "no"]) func whatRestsLetsGoOfOldData(_ expires: String) throws {
+        let server = try FullServer("enable-debug-command yes")
+        let client = try server.connect()
+        if expires == "no" { #expect(try client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0") == "+OK") }
+        for _ in 0..<3 {
+            try fill(client, 0..<500)
+            try server.server.store.flushTables()
+        }
+        #expect(server.server.store.generation > 3)
+        while server.server.store.oldestViewBehind > 0 { sched_yield() }
+        #expect(try field(client, "log", "oldest_view_behind") >= 0)
     }
 
     @Test func theLimitHoldsWhateverIsWritten() throws {
