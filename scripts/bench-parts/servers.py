@@ -14,10 +14,11 @@ import machine
 class Server:
     """One server process with its own folder and port. `kind` is valk, redis or floor."""
 
-    def __init__(self, kind, settings, policy="everysec", label=""):
+    def __init__(self, kind, settings, policy="everysec", label="", extra=()):
         self.kind = kind
         self.settings = settings
         self.policy = policy
+        self.extra = list(extra)
         self.port = settings.port_of(kind)
         self.folder = tempfile.mkdtemp(prefix=f"{kind}-{label}", dir=settings.folder)
         self.process = None
@@ -28,8 +29,8 @@ class Server:
             return [str(machine.compile_part("floor", "-levent_core")), port]
         common = ["--port", port, "--bind", "127.0.0.1", "--dir", self.folder, "--appendfsync", self.policy]
         if self.kind == "redis":
-            return [self.settings.redis, *common, "--save", "", "--appendonly", "yes"]
-        return [self.settings.valk, *common, *self.settings.valk_arguments]
+            return [self.settings.redis, *common, "--save", "", "--appendonly", "yes", *self.extra]
+        return [self.settings.valk, *common, *self.settings.valk_arguments, *self.extra]
 
     def launch(self):
         """Starts the process and does not wait for it."""

@@ -1,4 +1,5 @@
-"""`scripts/bench wire`: what a client sees of one Valk server while the server has other things to do.
+"""`scripts/bench wire`: what a client sees of one Valk server while the server has other things to do, or many clients;
+and what scripts, transactions, PUBLISH and TLS cost beside Redis.
 
   tail      p99.9 of GETs of a few hot keys: alone, beside clients that read keys from the disk as fast as they can, and
             beside writers that keep compaction and garbage collection at work. Before those, beside two programs that
@@ -6,6 +7,9 @@
   restart   a store, killed with -9 while clients write as fast as they can: time to the first answer, then ten kills
             in a row while it starts, then the values are checked
   scan      SCAN COUNT 1000 over all keys: two warm rounds; a call counts with its faster one
+  crowd     p99 with 10,000 connections of which 100 are busy, beside that with 100
+  services  EVAL, MULTI/EXEC of five and PUBLISH to 100 subscribers: server CPU of each, beside Redis
+  tls       GET and SET over TLS: throughput and server CPU, beside Redis
 
   scripts/bench wire                    1,000,000 keys of 1 KiB (tail), 2 GiB (restart), 2,000,000 keys (scan)
   scripts/bench wire --quick            a quarter of that (about three minutes)
@@ -30,12 +34,14 @@ import threading
 import time
 from pathlib import Path
 
+import beside
 import machine
 from cases import load
 from servers import Server
 from targets import Targets
 
-CASES = ["tail", "restart", "scan"]
+CASES = ["tail", "restart", "scan", "crowd", "services", "tls"]
+BESIDE = ("crowd", "services", "tls")
 HOT_FIRST, HOT_KEYS = 1 << 30, 10_000
 
 
@@ -50,17 +56,20 @@ def parse(argv):
     parser.add_argument("--seed", type=int, help="of the moments of the kills")
     parser.add_argument("--json", metavar="FILE", help="write all figures to a file")
     parser.add_argument("--valk", default=str(machine.ROOT / ".build/release/valk-server"), help="(%(default)s)")
-    parser.add_argument("--port", type=int, default=17610, help="on 127.0.0.1 (%(default)s)")
+    parser.add_argument("--redis", default="redis-server", help="Redis's binary (%(default)s)")
+    parser.add_argument("--port", type=int, default=17610, help="first of eight on 127.0.0.1 (%(default)s)")
     parser.add_argument("--folder", help="where temporary data go (the system's temporary folder)")
     own, passed = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     settings = parser.parse_args(own)
     settings.valk_arguments = passed
-    settings.port_of = lambda kind: settings.port
+    settings.port_of = lambda kind: settings.port + (kind == "redis")
     settings.seed = settings.seed or random.randrange(1 << 32)
     which = 0 if settings.quick else 2 if settings.full else 1
     settings.tail_keys = (250_000, 1_000_000, 2_000_000)[which]
     settings.restart_keys = (500_000, 2_000_000, 10_000_000)[which]
     settings.scan_keys = (500_000, 2_000_000, 10_000_000)[which]
+    settings.services_count = (50_000, 100_000, 400_000)[which]
+    settings.rounds = (1, 3, 5)[which]
     settings.seconds = settings.seconds or (8, 20, 120)[which]
     return settings
 
@@ -275,6 +284,10 @@ class Wire:
                 "seconds": [sum(one) / 1000 for one in rounds]}
 
     def run(self, name):
+        if name in BESIDE:
+            print(name, flush=True)
+            self.results[name] = getattr(beside.Beside(self.settings, self.targets, self.say), name)()
+            return
         arguments = list(self.settings.valk_arguments)
         if name == "tail":
             # The data are four times the memory.
@@ -291,7 +304,10 @@ class Wire:
 
 def main(argv):
     settings = parse(argv)
-    subprocess.run([str(machine.ROOT / "scripts/install-packages"), "libevent-dev", "gcc", "libc6-dev"], check=True)
+    packages = ["libevent-dev", "gcc", "libc6-dev"]
+    if set(settings.only) & set(BESIDE):
+        packages += ["redis-tools", "redis-server", "openssl"]
+    subprocess.run([str(machine.ROOT / "scripts/install-packages"), *packages], check=True)
     if not Path(settings.valk).exists():
         subprocess.run([str(machine.ROOT / "scripts/build-release"), "valk-server"], check=True)
     machine.compile_part("load")
@@ -303,7 +319,8 @@ def main(argv):
     try:
         bytes_of = {"tail": settings.tail_keys * 1040, "restart": settings.restart_keys * 1040,
                     "scan": settings.scan_keys * 32}
-        machine.check_room(settings.folder, 1.8 * max(bytes_of[name] for name in settings.only) + (2 << 30))
+        most = max(bytes_of.get(name, 1 << 30) for name in settings.only)
+        machine.check_room(settings.folder, 1.8 * most + (2 << 30))
         facts = machine.facts(settings.folder)
         print(f"{facts['date']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gib']} GiB, Linux "
               f"{facts['kernel']}, {facts['file_system']}, load average {facts['load_average']:.2f}", flush=True)
