@@ -78,7 +78,8 @@ LIBRARY = b"#!lua name=l\nredis.register_function{function_name='f', flags={'no-
           b"return {#k, a} end}"
 # Compared by type: memory, clocks and chance are each server's own.
 LOOSE = ((b"MEMORY", b"USAGE"), (b"OBJECT", b"IDLETIME"), (b"OBJECT", b"FREQ"))
-# Redis writes the subcommands of a user's rules in the order of a hash table, which differs from run to run.
+# Redis makes a user's rules of commands up anew from the commands that it has and writes some of them in the order of a
+# hash table, so that only the other rules can be compared.
 RULES = ((b"ACL", b"GETUSER"), (b"ACL", b"LIST"))
 UNORDERED = ((b"CONFIG", b"GET"), (b"FUNCTION", b"LIST"), (b"FUNCTION", b"STATS"))
 
@@ -156,11 +157,12 @@ def alike_anyhow(left, right, words):
 
 
 def sorted_words(reply):
-    """The reply with the words of each of its strings in order."""
+    """The reply with the words of each of its strings in order, without rules of commands."""
     if isinstance(reply, Reply):
         return [reply.kind, sorted_words(reply.value)]
     if isinstance(reply, bytes):
-        return sorted(reply.replace(b"(", b" ").replace(b")", b" ").split())
+        words = reply.replace(b"(", b" ").replace(b")", b" ").split()
+        return sorted(word for word in words if word[:1] not in b"+-")
     return [sorted_words(part) for part in reply] if isinstance(reply, (list, tuple)) else reply
 
 

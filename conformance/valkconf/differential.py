@@ -255,7 +255,7 @@ def sequence(seed, length, reloading=False, users=False, names=None):
             connection, words = draw.user_command()
         if administrator and draw.random.random() < 0.6:
             connection, words = draw.one([("main", administrator.command())] * 4 + [("main", draw.user_command()[1])])
-        if users and words[-2:-1] == [b"PFMERGE"]:
+        if words[-2:-1] == [b"PFMERGE"] and words[0] == b"ACL":
             # Without a source Redis checks no key of it at all; Valk checks the one that it writes.
             words = [b"PING"]
         if reloading and words[0] == b"SCAN":

@@ -234,21 +234,23 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
         var unknown: String?
         var fault: (name: String, text: String)?
         var indexes: [Int] = []
+        // Two names of one setting are no duplicates: the last value stays.
+        var names = Set<String>()
         let protectedLevel = text("enable-protected-configs")
         for pair in pairs {
             let name = String(decoding: pair.name, as: UTF8.self)
             guard let index = indexByName[name.lowercased()] else {
-                if unknown == nil { unknown = name }
-                continue
+                unknown = name
+                break
             }
-            if fault != nil { continue }
             switch directives[index].mutability {
             case .atStart: fault = (name, "can't set immutable config")
             case .protected where protectedLevel == "no" || (protectedLevel == "local" && !isLocal):
                 fault = (name, "can't set protected config")
             default: break
             }
-            if indexes.contains(index) { fault = (name, "duplicate parameter") }
+            if !names.insert(name.lowercased()).inserted && fault == nil { fault = (name, "duplicate parameter") }
+            if fault != nil { break }
             indexes.append(index)
         }
         if let unknown {
@@ -281,7 +283,8 @@ package final class ConfigStore: @unchecked Sendable {  // `lock` guards every v
         if let fault = storeGroups(indexes, fresh, old) {
             return (name(fault.position), fault.text)
         }
-        for (position, index) in indexes.enumerated() where fresh[position] != old[position] {
+        for (position, index) in indexes.enumerated()
+        where fresh[position] != old[position] && indexes.lastIndex(of: index) == position {
             do throws(ConfigValueError) {
                 try apply(index, fresh[position])
             } catch {

@@ -117,8 +117,15 @@ enum CommandKeyFinder {
                 return (false, true)
             case .bitfield:
                 var at = 2
-                while at + 2 < arguments.count && arguments[at].equalsIgnoringCase("get") { at += 3 }
-                return (true, at < arguments.count)
+                while true {
+                    if at + 2 < arguments.count && arguments[at].equalsIgnoringCase("get") {
+                        at += 3
+                    } else if at + 1 < arguments.count && arguments[at].equalsIgnoringCase("overflow") {
+                        at += 2
+                    } else {
+                        return (true, at < arguments.count)
+                    }
+                }
             }
         }
 

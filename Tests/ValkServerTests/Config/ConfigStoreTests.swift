@@ -159,10 +159,18 @@ import ValkBase
                 == "Unknown option or number of arguments for CONFIG SET - 'nosuch'")
         #expect(set(store, ("timeout", "7"), ("maxclients", "x")).hasPrefix("CONFIG SET failed"))
         #expect(set(store, ("timeout", "7"), ("timeout", "8")) == failed("timeout", "duplicate parameter"))
-        #expect(
-            set(store, ("hash-max-ziplist-value", "7"), ("hash-max-listpack-value", "8"))
-                == failed("hash-max-listpack-value", "duplicate parameter"))
+        #expect(set(store, ("timeout", "x"), ("nosuch", "1")).hasPrefix("Unknown option"))
+        #expect(set(store, ("databases", "4"), ("nosuch", "1")) == failed("databases", "can't set immutable config"))
         #expect(store.integer("timeout") == 0)
+    }
+
+    /// The last value stays, also when it is the one that was there before.
+    @Test func bothNamesOfASettingMayBeGivenAtOnce() {
+        let store = ConfigStore()
+        #expect(set(store, ("hash-max-ziplist-value", "7"), ("hash-max-listpack-value", "8")) == "OK")
+        #expect(store.integer("hash-max-listpack-value") == 8)
+        #expect(set(store, ("hash-max-ziplist-value", "9"), ("hash-max-listpack-value", "8")) == "OK")
+        #expect(store.integer("hash-max-listpack-value") == 8)
     }
 
     @Test func fixedSettingsTakeOnlyTheValueInForce() {
