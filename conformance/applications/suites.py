@@ -32,13 +32,14 @@ class Suite:
     django: bool = False
 
 
+# The slowest of the quick ones first.
 SUITES = [
-    Suite("redis-py: Lock", "redis", ["tests/test_lock.py", "tests/test_asyncio/test_lock.py",
-                                      "--redis-url", "redis://127.0.0.1:{port}/0"], 92, quick=True),
     Suite("Django: cache, sessions", "Django",
           ["cache.tests.RedisCacheTests", "sessions_tests.tests.CacheSessionTests",
            "sessions_tests.tests.CacheDBSessionTests", "cache.tests.CacheMiddlewareTest"], 180, quick=True,
           django=True),
+    Suite("redis-py: Lock", "redis", ["tests/test_lock.py", "tests/test_asyncio/test_lock.py",
+                                      "--redis-url", "redis://127.0.0.1:{port}/0"], 92, quick=True),
     Suite("Flask-Caching", "Flask-Caching", ["tests/test_backend_cache.py", "-k", "Redis"], 58, quick=True,
           edits=[("tests/conftest.py", "6360", "{port}")]),
     Suite("pottery: Redlock, NextID", "pottery",
