@@ -27,7 +27,8 @@ async function main() {
   await client.connect();
   await client.flushAll();
   equal('set with options', [await client.set('a', '1', { EX: 100, NX: true }),
-    await client.set('a', '2', { NX: true }), await client.ttl('a') > 90, await client.get('a'), await client.getDel('a'), await client.get('a')],
+    await client.set('a', '2', { NX: true }), await client.ttl('a') > 90, await client.get('a'),
+    await client.getDel('a'), await client.get('a')],
     ['OK', null, true, '1', '1', null]);
   equal('counters', [await client.incrBy('n', 5), await client.decr('n'), await client.incrByFloat('n', 0.5)],
     [5, 4, '4.5']);
