@@ -57,11 +57,12 @@ public struct StoreOptions: Sendable {
     public var spaceTarget = 1.3
     /// What merges and the garbage collector may read and write in a second; 0 is no limit. Live.
     public var backgroundBytesPerSecond = 0
-    /// Holes are made for at least so many dead bytes side by side, at most so many in a segment, and with at most so
-    /// many calls a second (0: no limit), since each call costs about a millisecond.
+    /// Holes are made for at least so many dead bytes side by side, at most so many in a segment, and for at most so
+    /// many milliseconds of each second (0: no limit) unless writers wait for space: a call holds up others who use
+    /// the file system, for 0.08 ms on one machine and for 1 ms on another.
     package var punchBytesMin = 64 << 10
     package var holesPerSegmentMax = 256
-    package var punchCallsPerSecond = 1000
+    package var punchMillisecondsPerSecond = 500
     /// Whether keys carry `[namespace u32 big-endian][space u8]` in front and those of space 1 are counted per
     /// namespace.
     package var countsNamespaces = false

@@ -9,7 +9,7 @@
 // second name. What a view may still read is live, as for a rewrite. A punch that fails is no fault of the store: the
 // bytes stay, and the next rung is there for them. A file system that cannot do it is asked once.
 //
-// A call costs about a millisecond whatever its size, so a segment is punched for a tenth of it or 4 MiB, with at most
+// A call costs up to a millisecond whatever its size, so a segment is punched for a tenth of it or 4 MiB, with at most
 // `holesMax` holes, and only where that is cheaper than to write what is live anew.
 
 import Synchronization
@@ -17,7 +17,7 @@ import ValkBase
 import ValkDisk
 
 extension GarbageCollector {
-    /// What a call costs, as bytes that could be written meanwhile.
+    /// What a call costs where it is slow, as bytes that could be written meanwhile.
     static let punchCallBytes = 160 << 10
     /// Gives this much back, or a tenth of the segment.
     static let punchGain = 4 << 20
@@ -93,11 +93,13 @@ extension GarbageCollector {
         for range in calls {
             // What is left over is done by the next start.
             if cancelled.load(ordering: .relaxed) { return }
-            punchBudget.take(1)
             budget.take(max(GarbageCollector.punchCallBytes, range.count / 16))
+            let start = Monotonic.nanoseconds()
             do throws(DiskError) {
                 try file.punch(range)
                 made += 1
+                let microseconds = Int((Monotonic.nanoseconds() - start) / 1000)
+                if debt.brake.limit == 0 { punchBudget.take(microseconds) }
             } catch {
                 if error.kind == .unsupported {
                     mayPunch = false

@@ -20,7 +20,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
     let options: StoreOptions
     /// Shared with whoever else works in the background.
     let budget: IOBudget
-    /// Of calls that punch, a second.
+    /// Of the time that punching takes: microseconds.
     let punchBudget: IOBudget
     let gate = Lock()
     let cancelled = Atomic<Bool>(false)
@@ -60,7 +60,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
         self.budget = budget
         disk = controller.disk
         options = controller.options
-        punchBudget = IOBudget(bytesPerSecond: controller.options.punchCallsPerSecond)
+        punchBudget = IOBudget(bytesPerSecond: controller.options.punchMillisecondsPerSecond * 1000)
         targetThousandths = Atomic(Int(controller.options.spaceTarget * 1000))
     }
 
@@ -89,8 +89,7 @@ final class GarbageCollector: @unchecked Sendable {  // State behind `gate`, but
             var pause: UInt64 = 1000
             do {
                 let didWork = try step()
-                // Writers wait for this: no pause while there is something to do.
-                pause = gate.withLock { !debt.isPressing ? 1000 : didWork && debt.brake.limit > 0 ? 10 : 200 }
+                pause = gate.withLock { debt.pause(didWork) }
             } catch {
                 if cancelled.load(ordering: .relaxed) { return }
                 controller.logManager.report(.log(.note(error)))

@@ -21,7 +21,15 @@ struct SpaceDebt {
     /// Writers are held up, or could fill the slack in a few seconds: it should be looked at often.
     var isPressing: Bool { brake.limit > 0 || intake > slack / 4 }
 
-    private static let lookSecondsMin = 0.1
+    /// Until the next round after one that did something, milliseconds. Where writers wait for it there is next to
+    /// none; where they press, not so long that they would bring much of the slack in unseen.
+    func pause(_ didWork: Bool) -> UInt64 {
+        if !isPressing { return 1000 }
+        if didWork && brake.limit > 0 { return 10 }
+        return UInt64(max(10, min(200, slack / max(intake, 1) * 1000 / 8)))
+    }
+
+    private static let lookSecondsMin = 0.05
     private static let busyBytesPerSecond = 1024.0 * 1024
     /// The debt that a small store may have.
     private static let slackMin = 48.0 * 1024 * 1024
@@ -37,7 +45,8 @@ struct SpaceDebt {
             if !isFirst {
                 intake = Double(written - writtenAtLook) / seconds
                 slack = max(figures.slack, SpaceDebt.slackMin)
-                brake.look(debt: Double(debt(figures)), slack: slack, share: figures.overlap, seconds: seconds)
+                brake.look(
+                    debt: Double(debt(figures)), slack: slack, share: figures.overlap, intake: intake, seconds: seconds)
             }
             lookedAt = now
             writtenAtLook = written
