@@ -147,12 +147,34 @@ extension SortedTable {
         if SortedTable.add(node, byte, slot) { return }
         let bigger = makeNode(NodeType.next(node.load(as: UInt8.self)), prefix: SortedTable.prefix(node))
         SortedTable.setTerminal(bigger, node.load(fromByteOffset: 16, as: UInt64.self))
-        for other in UInt8.min...UInt8.max {
-            let child = SortedTable.child(node, other)
-            if child != 0 { _ = SortedTable.add(bigger, other, child) }
-        }
+        SortedTable.copyChildren(node, bigger)
         _ = SortedTable.add(bigger, byte, slot)
         valk_store_release_u64(at, UInt64(UInt(bitPattern: bigger)))
+    }
+
+    /// Copies the children of a full `node` to one of the next size, which is empty and which nobody can see yet. Many
+    /// new keys make some node grow: this goes from slot to slot, not from byte to byte.
+    private static func copyChildren(_ node: UnsafeMutableRawPointer, _ bigger: UnsafeMutableRawPointer) {
+        switch node.load(as: UInt8.self) {
+        case NodeType.four:
+            memcpy(bigger + 24, node + 24, 4)
+            memcpy(bigger + slots16, node + slots4, 4 * 8)
+            bigger.storeBytes(of: UInt32(NodeType.sixteen) | 4 << 16, as: UInt32.self)
+        case NodeType.sixteen:
+            for i in 0..<16 {
+                let byte = Int(node.load(fromByteOffset: 24 &+ i, as: UInt8.self))
+                bigger.storeBytes(of: UInt8(i &+ 1), toByteOffset: 24 &+ byte, as: UInt8.self)
+            }
+            memcpy(bigger + slots48, node + slots16, 16 * 8)
+            bigger.storeBytes(of: UInt32(NodeType.fortyEight) | 16 << 16, as: UInt32.self)
+        default:
+            for byte in 0..<256 {
+                let index = Int(node.load(fromByteOffset: 24 &+ byte, as: UInt8.self))
+                if index == 0 { continue }
+                let slot = node.load(fromByteOffset: slots48 &+ (index &- 1) &* 8, as: UInt64.self)
+                bigger.storeBytes(of: slot, toByteOffset: slots256 &+ byte &* 8, as: UInt64.self)
+            }
+        }
     }
 
     /// Publishes a child for a byte that the node does not have. False when the node is full.
