@@ -28,6 +28,7 @@ package struct CommandFlags: OptionSet, Sendable, Hashable {
     @inlinable package static var asking: CommandFlags { CommandFlags(rawValue: 1 << 11) }
     @inlinable package static var fast: CommandFlags { CommandFlags(rawValue: 1 << 12) }
     @inlinable package static var noAuth: CommandFlags { CommandFlags(rawValue: 1 << 13) }
+    /// Not shown, as in Redis: no write, and yet a pause of writes holds it back, and scripts that only read.
     @inlinable package static var mayReplicate: CommandFlags { CommandFlags(rawValue: 1 << 14) }
     @inlinable package static var noMandatoryKeys: CommandFlags { CommandFlags(rawValue: 1 << 15) }
     @inlinable package static var noAsyncLoading: CommandFlags { CommandFlags(rawValue: 1 << 16) }
@@ -54,7 +55,7 @@ package struct CommandFlags: OptionSet, Sendable, Hashable {
         (.write, "write"), (.readonly, "readonly"), (.denyoom, "denyoom"), (.admin, "admin"), (.pubsub, "pubsub"),
         (.noscript, "noscript"), (.blocking, "blocking"), (.loading, "loading"), (.stale, "stale"),
         (.skipMonitor, "skip_monitor"), (.skipSlowlog, "skip_slowlog"), (.asking, "asking"), (.fast, "fast"),
-        (.noAuth, "no_auth"), (.mayReplicate, "may_replicate"), (.noMandatoryKeys, "no_mandatory_keys"),
+        (.noAuth, "no_auth"), (.noMandatoryKeys, "no_mandatory_keys"),
         (.noAsyncLoading, "no_async_loading"), (.noMulti, "no_multi"), (.movableKeys, "movablekeys"),
         (.allowBusy, "allow_busy"),
     ]

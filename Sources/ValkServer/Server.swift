@@ -113,7 +113,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         self.table = table
         self.hosted = hosted.handlers
         runsInsideMulti = (0..<table.count).map { TransactionCommands.unqueued.contains(table.declaredNames[$0]) }
-        hasEffects = (0..<table.count).map { ["publish", "spublish", "pfcount"].contains(table.declaredNames[$0]) }
+        hasEffects = (0..<table.count).map { table.entries[$0].flags.contains(.mayReplicate) }
         answersWithPushes = (0..<table.count).map { table.declaredNames[$0].hasSuffix("subscribe") }
         runsWhileSubscribed = (0..<table.count).map { Self.listenersCommands.contains(table.declaredNames[$0]) }
         isClientCommand = (0..<table.count).map { table.declaredNames[$0].hasPrefix("client") }

@@ -19,7 +19,7 @@ extension CommandSpecs {
 
     private static var pfcount: CommandSpec {
         CommandSpec(
-            "pfcount", arity: -2, flags: [.readonly, .seesWholeWrites],
+            "pfcount", arity: -2, flags: [.readonly, .seesWholeWrites, .mayReplicate],
             keys: [
                 .at(
                     1, [.rw, .access], last: -1,

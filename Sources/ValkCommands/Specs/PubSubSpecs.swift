@@ -54,7 +54,7 @@ extension CommandSpecs {
 
     private static var publish: CommandSpec {
         CommandSpec(
-            "publish", arity: 3, flags: [.pubsub, .loading, .stale, .fast],
+            "publish", arity: 3, flags: [.pubsub, .loading, .stale, .fast, .mayReplicate],
             categories: [.pubsub, .fast], since: "2.0.0", group: "pubsub",
             summary: "Sends a message to all who listen to a channel.",
             complexity: "O(N+M), N listeners of the channel and M patterns",
@@ -66,7 +66,7 @@ extension CommandSpecs {
 
     private static var spublish: CommandSpec {
         CommandSpec(
-            "spublish", arity: 3, flags: [.pubsub, .loading, .stale, .fast],
+            "spublish", arity: 3, flags: [.pubsub, .loading, .stale, .fast, .mayReplicate],
             keys: [.at(1, [.notKey])],
             categories: [.pubsub, .fast], since: "7.0.0", group: "pubsub",
             summary: "Sends a message to all who listen to a shard channel.", complexity: "O(N), N listeners",

@@ -14,11 +14,18 @@ package final class ClientRegistry: Sendable {
     private nonisolated(unsafe) var connections: [UInt64: Connection] = [:]
     private let nextID = Atomic<UInt64>(1)
     private let countNow = Atomic<Int>(0)
+    /// Clients whose command waits for the end of a CLIENT PAUSE.
+    private let pausedNow = Atomic<Int>(0)
 
     package init() {}
 
     /// Connected clients.
     package var count: Int { countNow.load(ordering: .relaxed) }
+
+    /// Clients whose command waits for the end of a pause.
+    package var pausedCount: Int { pausedNow.load(ordering: .relaxed) }
+
+    func notePaused(_ change: Int) { pausedNow.wrappingAdd(change, ordering: .relaxed) }
 
     func takeID() -> UInt64 { nextID.wrappingAdd(1, ordering: .relaxed).oldValue }
 

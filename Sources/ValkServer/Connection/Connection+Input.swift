@@ -299,6 +299,7 @@ extension EventLoop {
             s.pointee.phase = .deferred
         case .paused:
             s.pointee.phase = .paused
+            server.registry.notePaused(1)
         }
     }
 
@@ -385,6 +386,7 @@ extension EventLoop {
     func retryPaused(_ connection: Connection) {
         let s = connection.state
         guard s.pointee.phase == .paused else { return }
+        server.registry.notePaused(-1)
         openTurn()
         s.pointee.phase = .open
         if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }

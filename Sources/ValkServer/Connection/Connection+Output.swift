@@ -208,6 +208,7 @@ extension EventLoop {
             connection.stopTracking()
         }
         connection.held = []
+        if s.pointee.phase == .paused { server.registry.notePaused(-1) }
         s.pointee.phase = .closed
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }
@@ -236,6 +237,7 @@ extension EventLoop {
             // The worker still uses the session and the input buffer, which live as long as it holds the connection.
             return close(connection)
         }
+        if s.pointee.phase == .paused { server.registry.notePaused(-1) }
         s.pointee.phase = .closing
         disarmRead(connection)
         touch(connection, s)

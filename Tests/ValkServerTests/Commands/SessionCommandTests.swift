@@ -1,11 +1,26 @@
 // Sessions over a socket: PING to RESET, HELLO and AUTH, SELECT, CLIENT.
 
+import Glibc
 import Testing
 import ValkBase
 
 @testable import ValkServer
 
 @Suite struct SessionCommandTests {
+    /// A pause of writes holds back what is no write and has effects all the same; INFO counts who waits.
+    @Test(arguments: [["PFCOUNT", "k"], ["PUBLISH", "news", "x"], ["SPUBLISH", "news", "x"], ["SET", "k", "v"]])
+    func pausedClientsAreCounted(_ words: [String]) throws {
+        let server = try FullServer()
+        let client = try server.connect()
+        #expect(try client.ask("CLIENT", "PAUSE", "100000", "WRITE") == "+OK")
+        let other = try server.connect()
+        try other.send(TestClient.encode(words.map { Array($0.utf8) }))
+        while try !client.ask("INFO", "clients").contains("blocked_clients:1") { sched_yield() }
+        #expect(try client.ask("CLIENT", "UNPAUSE") == "+OK")
+        #expect(try other.reply() == (words[0] == "SET" ? "+OK" : ":0"))
+        #expect(try client.ask("INFO", "clients").contains("blocked_clients:0"))
+    }
+
     @Test func answersTheSimpleOnes() throws {
         let server = try FullServer()
         let client = try server.connect()
