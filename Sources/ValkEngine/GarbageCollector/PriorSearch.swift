@@ -82,6 +82,9 @@ struct PriorSearch: ~Copyable {
         let hash = key.hash64
         var path = RunPath(root)
         while let run = path.next(key) { run._withUnsafeGuaranteedRef { $0.prefetch(key, hash) } }
+        // By itself: ThreadSanitizer's marks take the change of what `self.pins` points at for one of `root`, the first
+        // of the fields that are loaded for it.
+        let pins = pins
         defer { pins.pointee.releaseAll() }
         path = RunPath(root)
         while let run = path.next(key) {
