@@ -77,7 +77,7 @@ import ValkTestSupport
     @Test func separatedValuesReadBackBeforeAndAfterTheWrite() throws {
         let disk = SimulatedDisk()
         let fixture = try LogFixture(disk, "/log", options: LogFixture.quiet())
-        for bytes in [0, 1, 100, 1024, 16_351, 16_352, 16_384, 30_000] {
+        for bytes in [0, 1, 100, 1024, 16_384, 30_000, 65_503, 65_504, 65_536, 90_000] {
             let key = "key-\(bytes)"
             let record = Written.put(key, bytes: bytes, isSeparated: true)
             let added = try fixture.add([.put("x", "small"), record])
@@ -87,7 +87,7 @@ import ValkTestSupport
             _ = try fixture.log.flush(upTo: added.position)
             #expect(try fixture.read(pointer, key: record.key) == record.value)
             #expect(try fixture.read(pointer, key: record.key, mayBlock: false) == record.value)
-            if bytes >= 16_384 { #expect(pointer.offset % 4096 == 0) }
+            if bytes >= LogFormat.alignedValueBytesMin { #expect(pointer.offset % 4096 == 0) }
         }
     }
 
