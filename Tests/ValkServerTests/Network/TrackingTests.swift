@@ -75,8 +75,9 @@ import ValkTestSupport
                     {
                         continue
                     }
-                    // Unless its time has come: then the look at it has made that known.
-                    var patience = 200
+                    // Unless its time has come: then the look at it has made that known, as soon as a worker gets to
+                    // it, which beside many other tests may take a while.
+                    var patience = 20_000
                     while reader.cached[key] != nil && patience > 0 {
                         try reader.settle()
                         patience -= 1
