@@ -26,7 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { connectionCountMax = 1024, pipelineMax = 1024, keyBytes = 16, bucketCount = 64 * 64, secondCountMax = 4096 };
+#include "latency.h"
+
+enum { connectionCountMax = 1024, pipelineMax = 1024, keyBytes = 16, secondCountMax = 4096 };
 
 struct connection {
     int fd, awaited, expectedCount;
@@ -42,7 +44,7 @@ static struct {
     uint64_t keys, count, size, seed, generation, first, seconds;
 } options = {.connections = 50, .pipeline = 16, .keys = 1000000, .size = 1024, .seed = 1, .generation = 1};
 
-static uint64_t histogram[bucketCount], perSecond[secondCountMax], issued, finished, wrong, missing, errors, latencyMax;
+static uint64_t perSecond[secondCountMax], issued, finished, wrong, missing, errors;
 static uint64_t startedAt;
 static char firstError[128];
 static char *expectedValue;
@@ -89,28 +91,6 @@ static void makeValue(char *out, uint64_t key) {
         memcpy(out + i, &state, 8);
     }
     for (; i < options.size; i++) out[i] = (char)(state >> (8 * (i % 8)));
-}
-
-// Buckets of 1/64 of a power of two, in microseconds.
-static void record(uint64_t nanoseconds) {
-    uint64_t us = nanoseconds / 1000 + 1;
-    int power = 63 - __builtin_clzll(us);
-    uint64_t sub = power >= 6 ? (us >> (power - 6)) & 63 : (us << (6 - power)) & 63;
-    histogram[power * 64 + (int)sub]++;
-    if (nanoseconds > latencyMax) latencyMax = nanoseconds;
-}
-
-static double percentile(double part) {
-    uint64_t total = 0, seen = 0;
-    for (int i = 0; i < bucketCount; i++) total += histogram[i];
-    for (int i = 0; i < bucketCount; i++) {
-        seen += histogram[i];
-        if (total && (double)seen >= part * (double)total) {
-            double low = (double)(1ull << (i / 64));
-            return low * (1 + (i % 64 + 1) / 64.0) / 1000;
-        }
-    }
-    return 0;
 }
 
 static void appendHeader(struct connection *c, uint64_t key) {

@@ -14,9 +14,10 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def compile_part(name, *flags, suffix=""):
-    """Compiles bench-parts/NAME.c into the ignored build folder, if it is newer than what is there."""
+    """Compiles bench-parts/NAME.c into the ignored build folder, if it or a header is newer than what is there."""
     source, target = PARTS / f"{name}.c", BUILT / (name + suffix)
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+    newest = max(path.stat().st_mtime for path in (source, *PARTS.glob("*.h")))
+    if not target.exists() or target.stat().st_mtime < newest:
         BUILT.mkdir(parents=True, exist_ok=True)
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         subprocess.run([compiler, "-O2", "-Wall", "-o", str(target), str(source), *flags], check=True)

@@ -24,14 +24,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { bucketCount = 64 * 64, bufferBytes = 1 << 20 };
+#include "latency.h"
+
+enum { bufferBytes = 1 << 20 };
 
 struct connection {
     int fd, isSubscriber;
     uint64_t sentAt, awaited;
 };
 
-static uint64_t histogram[bucketCount], latencyMax, randomState;
+static uint64_t randomState;
 static char *block, *turn, *buffer;
 static size_t blockBytes, turnBytes;
 static const char placeholder[] = "__rand_int__";
@@ -52,26 +54,6 @@ static uint64_t nextRandom(void) {
 static void fail(const char *what) {
     fprintf(stderr, "bench-turns: %s: %s\n", what, errno ? strerror(errno) : "");
     exit(1);
-}
-
-// Buckets of 1/64 of a power of two, in microseconds.
-static void record(uint64_t nanoseconds) {
-    uint64_t us = nanoseconds / 1000 + 1;
-    int power = 63 - __builtin_clzll(us);
-    uint64_t sub = power >= 6 ? (us >> (power - 6)) & 63 : (us << (6 - power)) & 63;
-    histogram[power * 64 + (int)sub]++;
-    if (nanoseconds > latencyMax) latencyMax = nanoseconds;
-}
-
-static double percentile(double part) {
-    uint64_t total = 0, seen = 0;
-    for (int i = 0; i < bucketCount; i++) total += histogram[i];
-    for (int i = 0; i < bucketCount; i++) {
-        seen += histogram[i];
-        if (total && (double)seen >= part * (double)total)
-            return (double)(1ull << (i / 64)) * (1 + (i % 64 + 1) / 64.0) / 1000;
-    }
-    return 0;
 }
 
 static void writeAll(int fd, const char *bytes, size_t count) {
