@@ -90,6 +90,7 @@ def run_all(options, cases, differences, target, binary):
     protocols = (2, 3) if options.resp == "both" else (int(options.resp),)
     runner = Runner(target, binary)
     passed = failed = skipped = listed = 0
+    known, lacking = runner.commands(), {}
     timings, started = [], time.monotonic()
     listed_runs = {}
     for protocol in protocols:
@@ -98,6 +99,11 @@ def run_all(options, cases, differences, target, binary):
                 continue
             if case.server is not None and not runner.own_server_possible():
                 skipped += 1
+                continue
+            absent = [name for name in case.needs if name not in known]
+            if absent:
+                lacking.setdefault(case.file, []).append(absent)
+                differences.find(case)  # An entry is not stale because its case could not run.
                 continue
             before = time.monotonic()
             problem = runner.run(case, protocol)
@@ -124,6 +130,10 @@ def run_all(options, cases, differences, target, binary):
         print("%d runs of cases that are listed differences" % listed)
     if skipped:
         print("%d skipped: they start a server of their own, which needs --binary" % skipped)
+    for file, absences in sorted(lacking.items()):
+        names = sorted({name for absent in absences for name in absent})
+        print("%s: %d runs left out, they need what the server lacks: %s" % (
+            file, len(absences), " ".join(names[:8] + ["..."] * (len(names) > 8))))
     print("%d cases, RESP %s, %.1f s" % (len(cases), "+".join(map(str, protocols)), time.monotonic() - started))
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0

@@ -5,6 +5,7 @@ chance or a value's past is left out, as is what would end or stop a server or s
 words of its own.
 """
 
+from . import collections
 from .resp import Reply
 
 # What each setting may be given, its default first, wrong values last; a lone value is not put back.
@@ -68,7 +69,7 @@ APART = {
     "client|caching", "config|rewrite", "config|get", "config|set", "config|resetstat", "acl|genpass", "acl|log",
     "acl|setuser", "acl|save", "acl|load", "acl|cat", "command|docs", "command|list", "command|info", "command|count",
     "function|dump", "slowlog|get", "script|kill", "script|debug", "function|kill",
-}
+} | collections.APART
 WORDS = [b"a", b"b", b"key:1", b"missing", b"0", b"1", b"-1", b"10", b"abc", b"", b"9223372036854775807",
          b"9223372036854775808", b"nan", b"inf", b"EX", b"PX", b"NX", b"XX", b"GET", b"KEEPTTL", b"COUNT",
          b"MATCH", b"*", b"LEN", b"IDX", b"BYTE", b"BIT", b"ASYNC", b"SYNC", b"AND", b"NOT", b"u8", b"i64", b"u64",

@@ -40,6 +40,7 @@ class Case:
         self.cleanup = []
         self.server = None
         self.bare = False
+        self.needs = []
 
     @property
     def identity(self):
@@ -51,6 +52,7 @@ def parse_file(path):
         lines = handle.read().split("\n")
     name = os.path.splitext(os.path.basename(path))[0]
     cases, seen = [], set()
+    needs = []
     index = 0
     try:
         while index < len(lines):
@@ -61,8 +63,12 @@ def parse_file(path):
                     raise Bad("line %d: a second case is called %r" % (index + 1, title))
                 seen.add(title)
                 cases.append(Case(name, title, index + 1))
+                cases[-1].needs = list(needs)
                 index += 1
             elif not line.strip() or line.startswith("#"):
+                index += 1
+            elif not cases and line.startswith("@needs "):
+                needs += line[7:].lower().split()
                 index += 1
             elif not cases:
                 raise Bad("line %d: text before the first case" % (index + 1))
@@ -136,6 +142,8 @@ def _directive(case, line, number):
         case.cleanup.append(parse_words(rest, number))
     elif name == "server":
         case.server = [w.decode() for w in parse_words(rest, number)]
+    elif name == "needs":
+        case.needs += rest.lower().split()
     elif name == "bare":
         case.bare = True
         case.protocols = (2,)

@@ -7,13 +7,14 @@ everything: SEED 0 chooses one and prints it. Sequence i of a run uses the seed 
 Sequences take turns: RESP2 and RESP3; one command at a time and in pipelines; every eighth one has
 no transactions but a DEBUG RELOAD here and there, so that values are read back from storage. A quarter
 has users with random rules, who log in and whose rights are asked about; another quarter, beside its
-commands on keys, questions about the server and changes of its settings (`administration.py`).
+commands on keys, questions about the server and changes of its settings (`administration.py`). Three of eight are
+mostly about hashes, lists and the other types that both servers have (`collections.py`), the others here and there.
 """
 
 import random
 import time
 
-from . import administration
+from . import administration, collections
 from .resp import BadReply, Closed, Connection, Reply, Timeout, encode, quote, show
 from .servers import CannotStart, Server
 
@@ -44,8 +45,10 @@ CONNECTIONS = ("main", "main", "main", "other")
 class Draw:
     """Draws commands from one random source."""
 
-    def __init__(self, source):
+    def __init__(self, source, known=(), collecting=0.0):
+        """`known`: the commands that both servers have; `collecting`: how often one of `collections` is drawn."""
         self.random = source
+        self.known, self.collecting = known, collecting
 
     def one(self, choices):
         return self.random.choice(choices)
@@ -105,8 +108,12 @@ class Draw:
         return [b"EVAL", SCRIPT, b"%d" % len(keys), *keys, b"%d" % len(parts[0]), *parts[0], *parts[1]]
 
     def plain(self):
-        name, draw = self.one(COMMANDS)
-        words = [name] + draw(self)
+        words = None
+        if self.random.random() < self.collecting:
+            words = collections.command(self, self.known)
+        if words is None:
+            name, draw = self.one(COMMANDS)
+            words = [name] + draw(self)
         if len(words) > 1 and self.random.random() < 0.02:
             words = words[:-1] if self.random.random() < 0.5 else words + [b"extra"]
         return words
@@ -235,15 +242,17 @@ CLOCKED = (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"EXEC")
 SESSION = (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH")
 RELOAD = [b"DEBUG", b"RELOAD"]
 # Their replies are compared by what they are, which is not seen from outside of a script.
-OUTSIDE_SCRIPTS = LOOKING + CLOCKED + SESSION + (b"FLUSHALL", b"RESET")
+OUTSIDE_SCRIPTS = (LOOKING + CLOCKED + SESSION + (b"FLUSHALL", b"RESET") + collections.DISORDERED + collections.CLOCKED
+                   + (b"SORT", b"SORT_RO"))
 
 # Not a command: SCAN with this COUNT and MATCH from cursor 0 until it is 0 again; the reply is the set of keys.
 WALK = b"scan-walk"
 
 
-def sequence(seed, length, reloading=False, users=False, names=None):
-    """`names`: the commands that both servers have, for a sequence with administration."""
-    draw = UserDraw(random.Random(seed))
+def sequence(seed, length, reloading=False, users=False, names=None, known=(), collecting=0.0):
+    """`names`: the commands that both servers have, for a sequence with administration; `known`, `collecting`: see
+    Draw."""
+    draw = UserDraw(random.Random(seed), known, collecting)
     steps = []
     administrator = administration.Administration(draw, names) if names else None
     if reloading:
@@ -270,9 +279,10 @@ def sequence(seed, length, reloading=False, users=False, names=None):
 
 def alike(left, right, command, words=()):
     """Whether two replies say the same; sets and maps in any order, remaining times within a second."""
-    told = administration.alike_anyhow(left, right, words)
-    if told is not None:
-        return told
+    for compare in (administration.alike_anyhow, collections.alike):
+        told = compare(left, right, words)
+        if told is not None:
+            return told
     if left.kind != right.kind:
         return False
     if left.kind == "array":
@@ -293,6 +303,8 @@ def alike(left, right, command, words=()):
 def alike_anyway(left, right):
     """Inside EXEC nobody knows which command an element belongs to: try what may differ in order."""
     if _strings(left) and _strings(right) and alike(left, right, b"KEYS"):
+        return True
+    if collections.timeless(left) == collections.timeless(right) or collections.alike(left, right, [b"SMEMBERS"]):
         return True
     return alike(left, right, b"SCAN") or administration.alike_in_disorder(left, right)
 
@@ -431,11 +443,13 @@ def print_difference(pair, steps):
 
 
 def shared_commands(*servers):
+    """What may be drawn with any words, and all that both have."""
     connections = [Connection(server.host, server.port) for server in servers]
-    names = administration.shared(*(connection.call("COMMAND", "LIST") for connection in connections))
+    lists = [connection.call("COMMAND", "LIST") for connection in connections]
     for connection in connections:
         connection.close()
-    return names
+    known = {item.value.decode() for item in lists[0].value} & {item.value.decode() for item in lists[1].value}
+    return administration.shared(*lists), known
 
 
 def main(target, redis_binary, seed, count, length=60):
@@ -451,11 +465,12 @@ def main(target, redis_binary, seed, count, length=60):
     passed = failed = commands = 0
     started = time.monotonic()
     try:
-        names = shared_commands(target, redis)
+        names, known = shared_commands(target, redis)
         for number in range(count):
             pair = Pair(target, redis, 2 + number % 2, pipelining=number % 4 >= 2)
             steps = sequence("%d:%d" % (seed, number), length, reloading=number % 8 == 7, users=number % 8 in (3, 4),
-                             names=names if number % 8 in (1, 6) else None)
+                             names=names if number % 8 in (1, 6) else None, known=known,
+                             collecting=0.8 if number % 8 in (0, 2, 5) else 0.2 if number % 8 != 7 else 0.5)
             commands += len(steps)
             if pair.run(steps) is None:
                 passed += 1

@@ -445,6 +445,8 @@ def _word(cursor, word):
     if word == "bytes":
         cursor.skip()
         return Wire(cursor.quoted())
+    if word == "unordered" and cursor.take("?"):
+        return Event("fill")
     if word == "unordered" and cursor.take("["):
         return _sequence(cursor, "unordered", "]")
     if word == "one-of" and cursor.take("("):

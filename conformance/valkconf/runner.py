@@ -147,6 +147,10 @@ class Runner:
                     raise
         return None
 
+    def commands(self):
+        """The names, lower case, of the commands that the server has."""
+        return {item.value.decode().lower() for item in self.ask("COMMAND", "LIST").value}
+
     def own_server_possible(self):
         return self.binary is not None
 
