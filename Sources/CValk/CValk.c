@@ -279,6 +279,22 @@ bool valk_parse_long_double(const char *bytes, size_t length, void *out16) {
     return true;
 }
 
+bool valk_parse_double(const char *bytes, size_t length, bool lenient, double *out) {
+    char text[512];
+    if (length >= sizeof(text)) return false;
+    memcpy(text, bytes, length);
+    text[length] = 0;
+    char first = text[0];
+    if (!lenient && (length == 0 || first == ' ' || (first >= '\t' && first <= '\r'))) return false;
+    char *end;
+    errno = 0;
+    double v = strtod(text, &end);
+    if (end != text + length || isnan(v)) return false;
+    if (!lenient && errno == ERANGE && (v == HUGE_VAL || v == -HUGE_VAL || fpclassify(v) == FP_ZERO)) return false;
+    *out = v;
+    return true;
+}
+
 bool valk_add_long_double(void *accumulator16, const void *increment16) {
     long double a, b;
     memcpy(&a, accumulator16, sizeof a);

@@ -44,6 +44,7 @@ package struct CommandState {
     package var stringBytesMax: Int
     /// Longest sparse HyperLogLog (`hll-sparse-max-bytes`).
     package var hyperLogLogSparseMax: Int
+    package var encodings = EncodingLimits()
     /// `rdbcompression`.
     package var compressesDumps = true
     /// Kinds of events of keys that somebody asked for.
@@ -217,6 +218,11 @@ package final class CommandContext {
     package var hyperLogLogSparseMax: Int {
         get { state.pointee.hyperLogLogSparseMax }
         set { state.pointee.hyperLogLogSparseMax = newValue }
+    }
+
+    package var encodings: EncodingLimits {
+        get { state.pointee.encodings }
+        set { state.pointee.encodings = newValue }
     }
 
     package var compressesDumps: Bool {

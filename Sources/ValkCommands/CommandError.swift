@@ -72,5 +72,8 @@ package enum ErrorText {
     package static var offsetOutOfRange: StaticString { "ERR offset is out of range" }
     package static var invalidCursor: StaticString { "ERR invalid cursor" }
     package static var notPositive: StaticString { "ERR value is out of range, must be positive" }
+    package static var elementTooLong: StaticString { "ERR field or member is too long (maximum is 65535 bytes)" }
+    package static var notRange: StaticString { "ERR min or max is not a float" }
+    package static var notLexRange: StaticString { "ERR min or max not valid string range item" }
     package static var keyTooLong: StaticString { "ERR key is too long (maximum is 65535 bytes)" }
 }

@@ -214,7 +214,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
         }
     }
     /// Base classes by design: subclasses replace their methods.
-    static let openClasses = ["EntryCursor", "MergeFilterStep", "SequenceCursor"]
+    static let openClasses = ["EntryCursor", "SequenceCursor"]
 
     static let uncheckedSendable = Rule(name: "@unchecked Sendable is justified") { file in
         guard file.isSource, file.isSwift else { return [] }

@@ -31,10 +31,14 @@ final class Harness {
 
     private let bookmarkCount: Int
 
-    init(databases: Int = 16, bookmarks: Int = ScanBookmarks.countMax) throws {
+    private let hasFilter: Bool
+
+    /// `filter`: merges leave out dead elements.
+    init(databases: Int = 16, bookmarks: Int = ScanBookmarks.countMax, filter: Bool = false) throws {
+        hasFilter = filter
         databaseCount = databases
         bookmarkCount = bookmarks
-        store = try Harness.open(folder.path)
+        store = try Harness.open(folder.path, hasFilter)
         keyspace = try Keyspace(store, databaseCount: databases, bookmarkCountMax: bookmarks)
         context = Harness.makeContext(keyspace)
         out = .allocate(capacity: 1)
@@ -47,9 +51,10 @@ final class Harness {
         try? store.close()
     }
 
-    private static func open(_ path: String) throws -> Store {
+    private static func open(_ path: String, _ hasFilter: Bool) throws -> Store {
         var options = StoreOptions(path: path)
         options.countsNamespaces = true
+        if hasFilter { options.mergeFilter = CollectionFilter() }
         options.tableBytes = 1 << 20
         options.memoryBytes = 32 << 20
         options.segmentBytes = 4 << 20
@@ -64,7 +69,7 @@ final class Harness {
     /// Closes the store and opens it again.
     func reopen() throws {
         try store.close()
-        store = try Harness.open(folder.path)
+        store = try Harness.open(folder.path, hasFilter)
         keyspace = try Keyspace(store, databaseCount: databaseCount, bookmarkCountMax: bookmarkCount)
         context = Harness.makeContext(keyspace)
     }

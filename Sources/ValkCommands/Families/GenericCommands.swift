@@ -63,7 +63,8 @@ package enum GenericCommands {
         guard c.canStore(target) else { return }
         let was = try c.keys.look(target)
         if onlyNew && was.entry != nil { return c.reply.integer(0) }
-        c.keys.remove(source, was: from.was)
+        c.keys.removeMoved(source, in: c.keys.state.pointee.namespace, was: from.was)
+        c.keys.adopt(from.value, tag: from.tag, as: target, in: c.keys.state.pointee.namespace)
         c.keys.put(target, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
         // Who replaces a key, deletes it first.
         if was.entry != nil { c.notify(.new, target) }
@@ -102,7 +103,8 @@ package enum GenericCommands {
         let namespace = c.keys.namespace(database)
         let was = try c.keys.look(target, in: namespace)
         if was.entry != nil && !replace { return c.reply.integer(0) }
-        c.keys.put(target, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        let value = try from.copy(c, to: namespace, as: target)
+        c.keys.put(target, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: value, was: was)
         if was.entry != nil { c.notify(.new, target, in: database) }
         c.notify(.copyTo, target, in: database)
         c.keys.changed()
@@ -118,8 +120,9 @@ package enum GenericCommands {
         let namespace = c.keys.namespace(database)
         let was = try c.keys.look(key, in: namespace)
         if was.entry != nil { return c.reply.integer(0) }
+        let value = try from.copy(c, to: namespace, as: key)
         c.keys.remove(key, was: from.was)
-        c.keys.put(key, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        c.keys.put(key, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: value, was: was)
         c.notify(.moveFrom, key)
         c.notify(.moveTo, key, in: database)
         c.keys.changed()
@@ -129,6 +132,7 @@ package enum GenericCommands {
     /// A key that is written again elsewhere.
     private struct Moved {
         let was: KeyState
+        let namespace: UInt32
         let tag: UInt8
         let value: ByteView
 
@@ -137,8 +141,15 @@ package enum GenericCommands {
             let state = try c.keys.look(key, in: namespace)
             guard let entry = state.entry else { return nil }
             was = state
+            self.namespace = namespace
             tag = entry.pointee.tag
             value = c.keys.stable(try c.keys.value(entry))
+        }
+
+        /// The value for a copy, its elements written for it.
+        func copy(_ c: CommandContext, to other: UInt32, as user: ByteView) throws(Interruption) -> ByteView {
+            if ValueType(tag: tag) == .string { return value }
+            return try c.keys.copyElements(value, tag: tag, from: namespace, to: other, as: user)
         }
     }
 

@@ -10,8 +10,20 @@ import ValkRESP
 package enum ObjectCommands {
     package static func encoding(_ c: CommandContext) throws(Interruption) {
         guard let entry = try c.keys.readQuietly(c.args[2]) else { return c.reply.null() }
-        guard StringTag.isString(entry.pointee.tag) else { return c.reply.bulk("raw" as StaticString) }
+        guard StringTag.isString(entry.pointee.tag) else { return c.reply.bulk(word(entry.pointee.tag)) }
         c.reply.bulk(try word(c, entry))
+    }
+
+    private static func word(_ tag: UInt8) -> StaticString {
+        let isLarge = tag & CollectionTag.large != 0
+        switch ValueType(tag: tag) {
+        case .hash: return isLarge ? "hashtable" : "listpack"
+        case .set: return isLarge ? "hashtable" : "intset"
+        case .sortedSet: return isLarge ? "skiplist" : "listpack"
+        case .list: return "quicklist"
+        case .stream: return "stream"
+        case .string, nil: return "raw"
+        }
     }
 
     private static func word(_ c: CommandContext, _ entry: UnsafePointer<Entry>) throws(Interruption) -> StaticString {

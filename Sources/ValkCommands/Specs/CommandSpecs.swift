@@ -8,15 +8,22 @@ package enum CommandSpecs {
 
     /// Commands that run in this module, handlers attached. MEMORY has subcommands that the server may attach.
     package static var data: [CommandSpec] {
-        let handlers = dataHandlers
+        let handlers = dataHandlers.merging(collectionHandlers) { first, _ in first }
         let specs =
             stringSpecs + bitmapSpecs + hyperLogLogSpecs + numberSpecs + genericSpecs + transferSpecs + scanSpecs
-            + expirySpecs
+            + expirySpecs + collectionSpecs
         return specs.map { spec in
             let spec = spec.subcommands { sub in
                 handlers["\(spec.name)|\(sub.name)"].map { sub.runs($0.run) } ?? sub
             }
             return handlers[spec.name].map { spec.runs($0.run) } ?? spec
+        }
+    }
+
+    /// Commands of collections; those without a handler are not in the table yet.
+    private static var collectionSpecs: [CommandSpec] {
+        (hashSpecs + setSpecs + sortedSetSpecs + sortedSetRangeSpecs + sortedSetsSpecs).filter {
+            collectionHandlers[$0.name] != nil
         }
     }
 
@@ -26,7 +33,7 @@ package enum CommandSpecs {
     }
 
     /// Bare function values in a dictionary would be wrapped, and every call would pay for it.
-    private struct Handler {
+    struct Handler {
         let run: DataHandler
     }
 

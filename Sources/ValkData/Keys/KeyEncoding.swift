@@ -4,13 +4,15 @@
 //
 //   namespace n >= 1, one per database at a time
 //     space 1  user key                        -> the key itself: tag = type byte, expireAt, value
-//     space 2  (elements of collections; reserved)
+//     space 2  [id u64 BE][element]            -> an element of a spread collection (ElementKey); without an element:
+//                                                 the user key of the collection
 //     space 3  [expireAt u64 BE][user key]     -> expiry index, empty value; one for each key that has an expiry
 //   namespace 0, the store's own
 //     space 4  [namespace u32 BE][label u64 BE] -> [floor u64 BE][user key], a SCAN bookmark
 //     space 5  [database u32 BE]               -> [namespace u32 BE], where a database lives now
 //     space 6  (nothing)                       -> [namespace u32 BE], the first namespace never given out
 //     space 7  [name]                          -> the text of a library of functions (FUNCTION LOAD)
+//     space 8  (nothing)                       -> [run u64 BE], the first run never claimed (CollectionIDs)
 //
 // Big-endian numbers order as bytes, so a namespace is one range of keys, its user keys stand together in user order,
 // and the expiry index in order of time. Stored; never renumber.
@@ -27,6 +29,7 @@ package enum KeySpace {
     package static var databases: UInt8 { 5 }
     package static var nextNamespace: UInt8 { 6 }
     package static var libraries: UInt8 { 7 }
+    package static var collectionRuns: UInt8 { 8 }
 }
 
 @usableFromInline

@@ -59,6 +59,14 @@ extension KeyAccess {
     /// Every key, as users see it, that this transaction has written; one may come twice.
     package func forEachWrittenKey(_ body: (ByteView) -> Void) {
         batch.forEachKey { key in if KeyEncoding.isUserKey(key) { body(KeyEncoding.userKey(key)) } }
+        if !state.pointee.hasTouched { return }
+        let all = touched.view
+        var at = 0
+        while at < all.count {
+            let length = Int(UInt32(littleEndian: all.base.loadUnaligned(fromByteOffset: at, as: UInt32.self)))
+            body(all[at + 4..<at + 4 + length])
+            at += 4 + length
+        }
     }
 
     /// Whether this transaction has emptied or exchanged databases, however empty they were.

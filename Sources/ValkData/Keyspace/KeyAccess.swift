@@ -36,6 +36,8 @@ package struct AccessState {
     package var hasWritten = false
     /// Expired keys were noted.
     package var hasNoted = false
+    /// Something is in `KeyAccess.touched`.
+    var hasTouched = false
     /// Kinds of events that somebody asked for (KeyEvents).
     package var eventKinds: KeyEventKinds = []
     /// The transaction empties or exchanges databases.
@@ -53,6 +55,15 @@ package struct KeyState {
     package var prior: Prior
     /// As stored, also when it has passed; 0 without.
     package var expireAt: UInt64
+    /// Of a collection whose elements are entries of their own: its id (0 otherwise) and how many they are.
+    var spreadID: UInt64 = 0
+    var spreadCount = 0
+
+    package init(entry: UnsafePointer<Entry>?, prior: Prior, expireAt: UInt64) {
+        self.entry = entry
+        self.prior = prior
+        self.expireAt = expireAt
+    }
 
     /// A key nobody looked up.
     package static var unknown: KeyState { KeyState(entry: nil, prior: .unknown, expireAt: 0) }
@@ -64,6 +75,8 @@ package final class KeyAccess {
     package let batch: WriteBatch
     package let state: UnsafeMutablePointer<AccessState>
     let scratch = KeyScratch()
+    let elementScratch: ElementScratch
+    private let elementMemory: UnsafeMutableRawPointer
     package let accesses: AccessTable
     /// `[namespace u32][length u32][user key]` of expired keys that were seen.
     var noted = ByteBuffer()
@@ -76,6 +89,9 @@ package final class KeyAccess {
     var events: [KeyEventRecord] = []
     var retired: [UInt32] = []
 
+    /// `[length u32][user key]` of keys that were changed without their entries.
+    var touched = ByteBuffer()
+
     package static let notedBytesMax = 64 << 10
 
     package init(_ keyspace: Keyspace, reader: StoreReader, batch: WriteBatch) {
@@ -83,6 +99,8 @@ package final class KeyAccess {
         self.reader = reader
         self.batch = batch
         accesses = keyspace.accesses
+        elementMemory = .allocate(byteCount: ElementScratch.bytesMax, alignment: 16)
+        elementScratch = ElementScratch(base: elementMemory)
         reader.batch = batch
         state = .allocate(capacity: 1)
         state.initialize(to: AccessState())
@@ -91,6 +109,7 @@ package final class KeyAccess {
     deinit {
         state.deallocate()
         scratch.deallocate()
+        elementMemory.deallocate()
     }
 
     // MARK: Transactions
@@ -139,6 +158,10 @@ package final class KeyAccess {
     private func forget() {
         reader.end()
         if state.pointee.hasAllocated { arena.reset() }
+        if state.pointee.hasTouched {
+            state.pointee.hasTouched = false
+            touched.removeAll()
+        }
         if state.pointee.hasMoved {
             moved.removeAll(keepingCapacity: true)
             retired.removeAll(keepingCapacity: true)
@@ -233,7 +256,20 @@ package final class KeyAccess {
             note(namespace, user)
             return KeyState(entry: nil, prior: .present(hadExpiry: true), expireAt: expireAt)
         }
-        return KeyState(entry: entry, prior: .present(hadExpiry: expireAt != 0), expireAt: expireAt)
+        var found = KeyState(entry: entry, prior: .present(hadExpiry: expireAt != 0), expireAt: expireAt)
+        if entry.pointee.tag & CollectionTag.spread != 0 { noteSpread(entry, &found) }
+        return found
+    }
+
+    @inline(never)
+    private func noteSpread(_ entry: UnsafePointer<Entry>, _ found: inout KeyState) {
+        // Inline: entries of collections are short.
+        let value = entry.pointee.value
+        found.spreadID = Collection.spreadID(tag: entry.pointee.tag, value: value)
+        if found.spreadID != 0 {
+            found.spreadCount = Int(
+                truncatingIfNeeded: UInt64(littleEndian: value.base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+        }
     }
 
     package func look(_ user: ByteView) throws(Interruption) -> KeyState {
@@ -290,6 +326,7 @@ package final class KeyAccess {
         _ user: ByteView, in namespace: UInt32, tag: UInt8, expireAt: UInt64, value: ByteView, was: KeyState
     ) {
         state.pointee.hasWritten = true
+        if was.spreadID != 0 { retire(namespace, was) }
         batch.put(scratch.key(namespace, user), tag: tag, expireAt: expireAt, value: value, prior: was.prior)
         if was.entry == nil { accesses.touch(hashOfLast(user)) }
         if was.expireAt | expireAt != 0 { index(user, namespace, was, expireAt) }
@@ -315,6 +352,7 @@ package final class KeyAccess {
     /// Deletes a key that `look` found (expired or not).
     package func remove(_ user: ByteView, in namespace: UInt32, was: KeyState) {
         state.pointee.hasWritten = true
+        if was.spreadID != 0 { retire(namespace, was) }
         batch.delete(scratch.key(namespace, user), prior: was.prior)
         accesses.forget(hashOfLast(user))
         if was.expireAt != 0 {
@@ -337,6 +375,13 @@ package final class KeyAccess {
         let copy = allocate(value.count)
         memcpy(copy, value.base, value.count)
         return ByteView(base: copy, count: value.count)
+    }
+
+    /// A key was changed although its entry was not written.
+    func noteTouched(_ user: ByteView) {
+        state.pointee.hasTouched = true
+        touched.appendFixed(UInt32(user.count))
+        touched.append(user)
     }
 
     package func changed(_ n: Int = 1) { state.pointee.dirty &+= n }

@@ -26,6 +26,7 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
     package let bookmarks: ScanBookmarks
     /// When keys were used last, or how often.
     package let accesses: AccessTable
+    private let collectionIDs: CollectionIDs
     private let map: UnsafeMutablePointer<UInt32>
     private let nextNamespace: Atomic<UInt32>
     private let expiredCount = Atomic<Int>(0)
@@ -47,14 +48,17 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
         var next = Self.firstFreshNamespace
         var fault: Interruption?
         var loaded: ScanBookmarks?
+        var run: UInt64 = 1
         let reader = StoreReader(store, mayBlock: true)
         do throws(Interruption) {
             next = try Self.readMap(reader, map, databaseCount)
+            run = try Self.readRun(reader)
             loaded = try ScanBookmarks(store, reader, countMax: bookmarkCountMax)
         } catch {
             fault = error
         }
         nextNamespace = Atomic(next)
+        collectionIDs = CollectionIDs(store, run: run)
         bookmarks = loaded ?? ScanBookmarks(store)
         if let fault { throw fault }
     }
@@ -86,6 +90,20 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
         }
         return next
     }
+
+    private static func readRun(_ reader: StoreReader) throws(Interruption) -> UInt64 {
+        let scratch = KeyScratch()
+        defer { scratch.deallocate() }
+        reader.begin()
+        defer { reader.end() }
+        guard let entry = try reader.find(scratch.bound(0, KeySpace.collectionRuns)) else { return 1 }
+        let value = try reader.value(entry)
+        guard value.count == 8 else { throw .damaged }
+        return UInt64(bigEndian: value.base.loadUnaligned(as: UInt64.self))
+    }
+
+    /// An id for a collection whose elements become entries of their own; never given out before.
+    func takeCollectionID(mayBlock: Bool) throws(Interruption) -> UInt64 { try collectionIDs.take(mayBlock: mayBlock) }
 
     /// The namespace in which `database` (0-based, in range) lives now. For writers: with the stripes held.
     @inline(__always)  // One load on every command.

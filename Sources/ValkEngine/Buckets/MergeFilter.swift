@@ -58,33 +58,27 @@ package protocol MergeFilter: AnyObject, Sendable {
 
     /// One step of a merge begins: a walk over neighbouring keys in order. `reader` is the step's own and may wait for
     /// the disk; each look is between `begin` and `end`. Nothing may be written.
-    func beginStep(_ reader: StoreReader) -> MergeFilterStep
+    func beginStep(_ reader: StoreReader) -> any MergeFilterStep
 }
 
 /// The state of a filter for one step, on one thread.
-package class MergeFilterStep {
-    package init() {}
-
+package protocol MergeFilterStep: AnyObject {
     /// Called for keys in ascending order. `entry` is valid for the call; its value is there when it is inline. When it
     /// throws, the entry is kept.
-    package func judge(_ entry: UnsafePointer<Entry>) throws(Interruption) -> MergeVerdict {
-        preconditionFailure("abstract")
-    }
+    func judge(_ entry: UnsafePointer<Entry>) throws(Interruption) -> MergeVerdict
 }
 
 /// The place of the filter in a merge's loop: plain values, so that an entry of no interest costs one comparison.
 struct FilterSeat {
     private let offset: Int
     private let byte: UInt8
-    private let step: MergeFilterStep?
-    private let stepRef: Unmanaged<MergeFilterStep>?
+    private let step: (any MergeFilterStep)?
     /// Verdicts other than to keep, and looks that failed.
     private(set) var verdicts = 0
     private(set) var failures = 0
 
-    init(_ step: MergeFilterStep?, _ interest: KeyInterest?) {
+    init(_ step: (any MergeFilterStep)?, _ interest: KeyInterest?) {
         self.step = step
-        stepRef = step.map { .passUnretained($0) }
         // No key is that long.
         offset = step == nil ? Int.max : interest?.offset ?? Int.max
         byte = interest?.byte ?? 0
@@ -95,9 +89,9 @@ struct FilterSeat {
 
     @inline(never)
     mutating func judge(_ entry: UnsafePointer<Entry>) -> MergeVerdict {
-        guard let stepRef else { return .keep }
+        guard let step else { return .keep }
         do {
-            let verdict = try stepRef.borrow { step throws(Interruption) in try step.judge(entry) }
+            let verdict = try step.judge(entry)
             if verdict == .delete && entry.pointee.kind == .delete { return .keep }
             if verdict != .keep { verdicts += 1 }
             return verdict

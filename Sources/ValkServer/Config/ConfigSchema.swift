@@ -118,6 +118,21 @@ package enum ConfigSchema {
                 "hll-sparse-max-bytes", .memory(0...Int64.max), "3000", unit: "bytes",
                 help: "A HyperLogLog that would be longer than this in its sparse form takes the dense one."),
             ConfigDirective(
+                "hash-max-listpack-entries", .integer(upToLong), "512", aliases: ["hash-max-ziplist-entries"],
+                unit: "fields", help: "For OBJECT ENCODING, hashes with more are a \"hashtable\"."),
+            ConfigDirective(
+                "hash-max-listpack-value", .memory(0...upToLong.upperBound), "64", aliases: ["hash-max-ziplist-value"],
+                unit: "bytes", help: "The same for hashes with a longer field or value."),
+            ConfigDirective(
+                "set-max-intset-entries", .integer(upToLong), "512", unit: "members",
+                help: "For OBJECT ENCODING, sets of numbers with more are a \"hashtable\"."),
+            ConfigDirective(
+                "zset-max-listpack-entries", .integer(upToLong), "128", aliases: ["zset-max-ziplist-entries"],
+                unit: "members", help: "For OBJECT ENCODING, sorted sets with more are a \"skiplist\"."),
+            ConfigDirective(
+                "zset-max-listpack-value", .memory(0...upToLong.upperBound), "64", aliases: ["zset-max-ziplist-value"],
+                unit: "bytes", help: "The same for sorted sets with a longer member."),
+            ConfigDirective(
                 "busy-reply-threshold", .integer(upToLong), "5000", aliases: ["lua-time-limit"], unit: "milliseconds",
                 help: "A script that runs for longer makes other clients get -BUSY; 0 never."),
             ConfigDirective(

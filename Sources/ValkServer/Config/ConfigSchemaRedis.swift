@@ -101,13 +101,8 @@ extension ConfigSchema {
 
     static var redisData: [ConfigDirective] {
         [
-            int("hash-max-listpack-entries", upToLong, "512", .encodings, ["hash-max-ziplist-entries"]),
-            memory("hash-max-listpack-value", upToLong, "64", .encodings, ["hash-max-ziplist-value"]),
             int("list-max-listpack-size", anyInt, "-2", .encodings, ["list-max-ziplist-size"]),
             int("list-compress-depth", upToInt, "0", .encodings),
-            int("set-max-intset-entries", upToLong, "512", .encodings),
-            int("zset-max-listpack-entries", upToLong, "128", .encodings, ["zset-max-ziplist-entries"]),
-            memory("zset-max-listpack-value", upToLong, "64", .encodings, ["zset-max-ziplist-value"]),
             memory("stream-node-max-bytes", upToLong, "4096", .encodings),
             int("stream-node-max-entries", upToLong, "100", .encodings),
             int("maxmemory-eviction-tenacity", 0...100, "10", .eviction),

@@ -6,6 +6,7 @@
 import Logging
 import Synchronization
 import ValkBase
+import ValkCommands
 import ValkData
 import ValkEngine
 
@@ -29,6 +30,7 @@ package struct SettingsWiring: Sendable {
         options.scrubBytesPerSecond = config.integer("scrub-rate")
         options.spaceTarget = config.real("space-target")
         options.countsNamespaces = true
+        options.mergeFilter = CollectionFilter()
         return options
     }
 
@@ -62,6 +64,12 @@ package struct SettingsWiring: Sendable {
     /// Hands every live directive its value, now and at each change.
     package func wire(_ settings: LiveSettings, _ store: Store, _ log: ServerLog, _ slowLog: SlowLog) {
         follow("hll-sparse-max-bytes") { settings.hyperLogLogSparseMax.store(Int($0.number), ordering: .relaxed) }
+        let encodings = settings.encodings
+        follow("hash-max-listpack-entries") { value in encodings.change { $0.hashEntries = Int(value.number) } }
+        follow("hash-max-listpack-value") { value in encodings.change { $0.hashValueBytes = Int(value.number) } }
+        follow("set-max-intset-entries") { value in encodings.change { $0.intsetEntries = Int(value.number) } }
+        follow("zset-max-listpack-entries") { value in encodings.change { $0.sortedSetEntries = Int(value.number) } }
+        follow("zset-max-listpack-value") { value in encodings.change { $0.sortedSetValueBytes = Int(value.number) } }
         follow("tracking-table-max-keys") { settings.trackedKeysMax.store(Int($0.number), ordering: .relaxed) }
         follow("rdbcompression") { settings.compressesDumps.store($0.number != 0, ordering: .relaxed) }
         follow("busy-reply-threshold") { settings.busyReplyMilliseconds.store(Int($0.number), ordering: .relaxed) }

@@ -113,6 +113,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let settings = server.settings
         context.stringBytesMax = settings.bulkBytesMax.load(ordering: .relaxed)
         context.hyperLogLogSparseMax = settings.hyperLogLogSparseMax.load(ordering: .relaxed)
+        settings.encodings.take(&hot.pointee.encodingsVersion) { context.encodings = $0 }
         context.compressesDumps = settings.compressesDumps.load(ordering: .relaxed)
         context.eventKinds = KeyEventKinds(rawValue: settings.keyEventKinds.load(ordering: .relaxed))
     }
@@ -452,6 +453,8 @@ struct ExecutorState: ~Copyable {
     var turnWall: UInt64 = 0
     /// Where the running command of a script began, as `stamp`.
     var innerStamp: UInt64 = 0
+    /// Of the encoding limits that the context has.
+    var encodingsVersion = 0
     /// What was undone is to run again with every stripe.
     var wantsAllStripes = false
     /// What was undone was a script that had run for long.

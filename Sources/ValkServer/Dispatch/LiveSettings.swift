@@ -2,12 +2,34 @@
 // CONFIG SET stores, loops load without ordering, and a change is seen within a turn.
 
 import Synchronization
+import ValkCommands
+
+/// `hash-max-listpack-entries` and its like: many numbers, seldom changed. Who uses them keeps a copy, and takes a new
+/// one when `version` is another.
+package final class EncodingSettings: Sendable {
+    private let version = Atomic<Int>(0)
+    private let limits = Mutex(EncodingLimits())
+
+    func change(_ body: (inout EncodingLimits) -> Void) {
+        limits.withLock { body(&$0) }
+        version.wrappingAdd(1, ordering: .releasing)
+    }
+
+    @inline(__always)
+    func take(_ known: inout Int, _ store: (EncodingLimits) -> Void) {
+        let now = version.load(ordering: .acquiring)
+        if now == known { return }
+        known = now
+        store(limits.withLock { $0 })
+    }
+}
 
 package final class LiveSettings: Sendable {
     /// `proto-max-bulk-len`, bytes.
     package let bulkBytesMax = Atomic<Int>(512 << 20)
     /// `hll-sparse-max-bytes`.
     package let hyperLogLogSparseMax = Atomic<Int>(3000)
+    package let encodings = EncodingSettings()
     /// `tracking-table-max-keys`; 0 is no limit.
     package let trackedKeysMax = Atomic<Int>(1_000_000)
     /// `rdbcompression`.

@@ -57,7 +57,7 @@ final class CollectionFilter: MergeFilter {
 
     init(_ clock: TestClock) { self.clock = clock }
 
-    func beginStep(_ reader: StoreReader) -> MergeFilterStep {
+    func beginStep(_ reader: StoreReader) -> any MergeFilterStep {
         steps.withLock { $0 += 1 }
         return CollectionFilterStep(self, reader)
     }
@@ -74,7 +74,7 @@ private final class CollectionFilterStep: MergeFilterStep {
         self.reader = reader
     }
 
-    override func judge(_ entry: UnsafePointer<Entry>) throws(Interruption) -> MergeVerdict {
+    func judge(_ entry: UnsafePointer<Entry>) throws(Interruption) -> MergeVerdict {
         let key = entry.pointee.key.array
         if key[4] != 2 { Issue.record("a filter is asked about a key of space \(key[4])") }
         filter.judged.withLock { $0 += 1 }

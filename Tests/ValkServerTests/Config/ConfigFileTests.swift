@@ -61,7 +61,7 @@ import ValkBase
             bind 127.0.0.1 -::1
             requirepass "a b\\x01"
             maxmemory 1gb
-            hash-max-listpack-entries 7
+            list-compress-depth 7
             client-output-buffer-limit replica 256mb 64mb 60
             save 900 1
             save 300 10
@@ -82,7 +82,7 @@ import ValkBase
         #expect(store.real("space-target") == 1.5)
         #expect(
             store.ignoredWarning
-                == "1 of the settings given have no effect in Valk and are only remembered: hash-max-listpack-entries")
+                == "1 of the settings given have no effect in Valk and are only remembered: list-compress-depth")
         #expect(try loaded("port 7000\nappendfsync no").ignoredWarning == nil)
         // Remembered all the same.
         let pattern = Array("*m*y*".utf8)

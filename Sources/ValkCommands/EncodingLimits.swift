@@ -1,0 +1,15 @@
+// Up to what size Redis holds collections in its compact forms. Valk stores them otherwise; the limits decide what
+// OBJECT ENCODING says, and whether a scan of a collection answers with all of it at once.
+
+package struct EncodingLimits: Sendable, Equatable {
+    /// `hash-max-listpack-entries` and `-value` (bytes of a field or a value).
+    package var hashEntries = 512
+    package var hashValueBytes = 64
+    /// `set-max-intset-entries`.
+    package var intsetEntries = 512
+    /// `zset-max-listpack-entries` and `-value`.
+    package var sortedSetEntries = 128
+    package var sortedSetValueBytes = 64
+
+    package init() {}
+}

@@ -1,0 +1,205 @@
+// Hashes: fields with values. HINCRBY and HINCRBYFLOAT, random fields and scans are in the files beside this one.
+//
+// A field whose own time has passed is absent for all commands; it counts in HLEN until it is removed, as in Redis.
+// Replies, errors and their order are those of Redis 7.0.15.
+
+import ValkBase
+import ValkData
+import ValkEngine
+import ValkRESP
+
+package enum HashCommands {
+    // MARK: Writing
+
+    package static func hset(_ c: CommandContext) throws(Interruption) { try set(c, "hset") { c.reply.integer($0) } }
+
+    package static func hmset(_ c: CommandContext) throws(Interruption) { try set(c, "hmset") { _ in c.reply.ok() } }
+
+    private static func set(
+        _ c: CommandContext, _ name: String, _ reply: (Int) -> Void
+    ) throws(Interruption) {
+        let args = c.args
+        if args.count % 2 == 1 { return c.failArity(name) }
+        guard var hash = try c.collectionToChange(args[1], .hash) else { return }
+        var i = 2
+        while i < args.count {
+            guard c.canBeElement(args[i]) else { return }
+            i += 2
+        }
+        let before = hash.count
+        let tag = hash.tag
+        let expiring = hash.extra[0]
+        i = 2
+        while i < args.count {
+            try put(c, &hash, args[i], args[i + 1])
+            i += 2
+        }
+        let added = hash.count - before
+        let isSame = added == 0 && tag == hash.tag && expiring == hash.extra[0]
+        try save(c, &hash, .hset, isSame: isSame, changes: (args.count - 2) / 2)
+        reply(added)
+    }
+
+    package static func hsetnx(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        guard var hash = try c.collectionToChange(args[1], .hash) else { return }
+        guard c.canBeElement(args[2]) else { return }
+        if try find(c, hash, args[2]) != nil { return c.reply.integer(0) }
+        try put(c, &hash, args[2], args[3])
+        try c.save(&hash, at: args[1], .hset)
+        c.reply.integer(1)
+    }
+
+    /// Sets a field and its expiry; `count` is kept.
+    static func put(
+        _ c: CommandContext, _ hash: inout Collection, _ field: ByteView, _ value: ByteView, expireAt: UInt64 = 0
+    ) throws(Interruption) {
+        let key = c.keys.element.member(field)
+        let old = try c.keys.find(hash, key)
+        if let old, old.expireAt != 0 { hash.extra[0] &-= 1 }
+        if expireAt != 0 { hash.extra[0] &+= 1 }
+        if old == nil { hash.count += 1 }
+        try c.keys.put(&hash, key, value, expireAt: expireAt, isNew: old == nil)
+        grow(c, &hash, field, value)
+    }
+
+    /// Notes when Redis would give up its compact form.
+    private static func grow(_ c: CommandContext, _ hash: inout Collection, _ field: ByteView, _ value: ByteView) {
+        if hash.tag & CollectionTag.large != 0 { return }
+        let limits = c.encodings
+        if hash.count > limits.hashEntries || field.count > limits.hashValueBytes
+            || value.count > limits.hashValueBytes
+        {
+            hash.tag |= CollectionTag.large
+        }
+    }
+
+    /// Saves after fields were set; `isSame`: neither their number nor anything else that the entry says has changed.
+    static func save(
+        _ c: CommandContext, _ hash: inout Collection, _ event: @autoclosure () -> KeyEvent, isSame: Bool, changes: Int
+    ) throws(Interruption) {
+        if isSame {
+            try c.saveElements(&hash, at: c.args[1], event(), changes: changes)
+        } else {
+            try c.save(&hash, at: c.args[1], event(), changes: changes)
+        }
+    }
+
+    package static func hdel(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        guard var hash = try c.collectionToChange(args[1], .hash) else { return }
+        var removed = 0
+        for i in 2..<args.count where hash.count > 0 && c.keys.fitsElement(args[i]) {
+            let key = c.keys.element.member(args[i])
+            guard let old = try c.keys.find(hash, key) else { continue }
+            if old.expireAt == 0 || old.expireAt > c.now { removed += 1 }
+            if old.expireAt != 0 { hash.extra[0] &-= 1 }
+            c.keys.remove(&hash, key)
+            hash.count -= 1
+        }
+        if removed > 0 { try c.save(&hash, at: args[1], .hdel, changes: removed) }
+        c.reply.integer(removed)
+    }
+
+    // MARK: Reading
+
+    /// The live value of a field; valid until the hash is changed.
+    static func find(
+        _ c: CommandContext, _ hash: borrowing Collection, _ field: ByteView
+    ) throws(Interruption) -> ByteView? {
+        try element(c, hash, field)?.value
+    }
+
+    /// The same with its expiry.
+    static func element(
+        _ c: CommandContext, _ hash: borrowing Collection, _ field: ByteView
+    ) throws(Interruption) -> Element? {
+        if hash.count == 0 || !c.keys.fitsElement(field) { return nil }
+        guard let element = try c.keys.find(hash, c.keys.element.member(field)) else { return nil }
+        if element.expireAt != 0 && element.expireAt <= c.now { return nil }
+        return element
+    }
+
+    package static func hget(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        if let value = try find(c, hash, c.args[2]) { c.reply.bulk(value) } else { c.reply.null() }
+    }
+
+    package static func hmget(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        guard let hash = try c.collection(args[1], .hash) else { return }
+        c.reply.array(args.count - 2)
+        for i in 2..<args.count {
+            if let value = try find(c, hash, args[i]) { c.reply.bulk(value) } else { c.reply.null() }
+        }
+    }
+
+    package static func hexists(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        c.reply.integer(try find(c, hash, c.args[2]) == nil ? 0 : 1)
+    }
+
+    package static func hstrlen(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        c.reply.integer(try find(c, hash, c.args[2])?.count ?? 0)
+    }
+
+    package static func hlen(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        c.reply.integer(hash.count)
+    }
+
+    // MARK: All fields
+
+    package static func hgetall(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        let start = c.replyStart
+        let count = try forEach(c, hash) { walk throws(Interruption) in
+            c.reply.bulk(walk.member)
+            c.reply.bulk(try walk.value())
+        }
+        c.insertIntoReply(at: start) { $0.map(count) }
+    }
+
+    package static func hkeys(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        let start = c.replyStart
+        let count = try forEach(c, hash) { walk throws(Interruption) in c.reply.bulk(walk.member) }
+        c.insertIntoReply(at: start) { $0.array(count) }
+    }
+
+    package static func hvals(_ c: CommandContext) throws(Interruption) {
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        let start = c.replyStart
+        let count = try forEach(c, hash) { walk throws(Interruption) in c.reply.bulk(try walk.value()) }
+        c.insertIntoReply(at: start) { $0.array(count) }
+    }
+
+    /// Shows each live field; returns how many.
+    static func forEach(
+        _ c: CommandContext, _ hash: borrowing Collection,
+        _ body: (borrowing ElementWalk) throws(Interruption) -> Void
+    ) throws(Interruption) -> Int {
+        if hash.count == 0 { return 0 }
+        var walk = try ElementWalk(c.keys, hash, ElementKind.member)
+        var count = 0
+        try walk.seekToFirst()
+        while walk.isValid {
+            if !walk.isExpired {
+                try body(walk)
+                count += 1
+            }
+            try walk.next()
+        }
+        return count
+    }
+
+    package static func hscan(_ c: CommandContext) throws(Interruption) {
+        try MemberScanCommands.scan(c, .hash, isWhole: { $0.tag & CollectionTag.large == 0 }) {
+            walk throws(Interruption) in
+            c.reply.bulk(walk.member)
+            c.reply.bulk(try walk.value())
+            return 2
+        }
+    }
+}

@@ -1,0 +1,351 @@
+// Sorted sets, member by member: ZADD, ZINCRBY, ZREM, ZSCORE, ranks, pops, scans. Ranges and operations on several sets
+// are in the files beside this one. Replies, errors and their order are those of Redis 7.0.15.
+
+import ValkBase
+import ValkData
+import ValkEngine
+import ValkRESP
+
+package enum SortedSetCommands {
+    // MARK: Writing
+
+    private struct AddOptions {
+        var nx = false
+        var xx = false
+        var gt = false
+        var lt = false
+        var ch = false
+        var incr = false
+    }
+
+    /// ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member …
+    package static func zadd(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        var options = AddOptions()
+        var i = 2
+        while i < args.count {
+            if c.isWord(i, "nx") {
+                options.nx = true
+            } else if c.isWord(i, "xx") {
+                options.xx = true
+            } else if c.isWord(i, "gt") {
+                options.gt = true
+            } else if c.isWord(i, "lt") {
+                options.lt = true
+            } else if c.isWord(i, "ch") {
+                options.ch = true
+            } else if c.isWord(i, "incr") {
+                options.incr = true
+            } else {
+                break
+            }
+            i += 1
+        }
+        try add(c, options, from: i)
+    }
+
+    package static func zincrby(_ c: CommandContext) throws(Interruption) {
+        var options = AddOptions()
+        options.incr = true
+        try add(c, options, from: 2)
+    }
+
+    private static func add(_ c: CommandContext, _ options: AddOptions, from first: Int) throws(Interruption) {
+        let args = c.args
+        if args.count == first || (args.count - first) % 2 != 0 { return c.failSyntax() }
+        if options.nx && options.xx {
+            return c.fail("ERR XX and NX options at the same time are not compatible")
+        }
+        if options.gt && options.nx || options.lt && options.nx || options.gt && options.lt {
+            return c.fail("ERR GT, LT, and/or NX options at the same time are not compatible")
+        }
+        if options.incr && args.count - first > 2 {
+            return c.fail("ERR INCR option supports a single increment-element pair")
+        }
+        // All scores are read before anything is changed.
+        var i = first
+        while i < args.count {
+            guard c.score(i) != nil else { return }
+            i += 2
+        }
+        guard var set = try c.collectionToChange(args[1], .sortedSet) else { return }
+        i = first
+        while i < args.count {
+            guard c.canBeElement(args[i + 1]) else { return }
+            i += 2
+        }
+        var added = 0
+        var updated = 0
+        var last: Double?
+        i = first
+        while i < args.count {
+            let member = args[i + 1]
+            let given = c.number(args[i]) ?? 0
+            let old = try SortedSetElements.score(c, set, member)
+            i += 2
+            var score = given
+            if options.incr, let old {
+                score = old + given
+                if score.isNaN { return c.fail("ERR resulting score is not a number (NaN)") }
+            }
+            if let old {
+                last = old
+                if options.nx || options.gt && score <= old || options.lt && score >= old {
+                    last = nil
+                    continue
+                }
+                last = score
+                if score == old { continue }
+                try SortedSetElements.put(c, &set, member, score, old: old)
+                updated += 1
+            } else {
+                last = nil
+                if options.xx { continue }
+                last = score
+                try SortedSetElements.put(c, &set, member, score, old: nil)
+                added += 1
+            }
+        }
+        if added + updated > 0 {
+            if added > 0 {
+                try c.save(&set, at: args[1], options.incr ? .zincr : .zadd, changes: added + updated)
+            } else {
+                try c.saveElements(&set, at: args[1], options.incr ? .zincr : .zadd, changes: updated)
+            }
+        }
+        if options.incr {
+            if let last { c.reply.double(last) } else { c.reply.null() }
+        } else {
+            c.reply.integer(options.ch ? added + updated : added)
+        }
+    }
+
+    package static func zrem(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        guard var set = try c.collectionToChange(args[1], .sortedSet) else { return }
+        var removed = 0
+        for i in 2..<args.count {
+            guard let score = try SortedSetElements.score(c, set, args[i]) else { continue }
+            SortedSetElements.remove(c, &set, args[i], score)
+            removed += 1
+        }
+        if removed > 0 { try c.save(&set, at: args[1], .zrem, changes: removed) }
+        c.reply.integer(removed)
+    }
+
+    // MARK: Reading
+
+    package static func zcard(_ c: CommandContext) throws(Interruption) {
+        guard let set = try c.collection(c.args[1], .sortedSet) else { return }
+        c.reply.integer(set.count)
+    }
+
+    package static func zscore(_ c: CommandContext) throws(Interruption) {
+        guard let set = try c.collection(c.args[1], .sortedSet) else { return }
+        if let score = try SortedSetElements.score(c, set, c.args[2]) { c.reply.double(score) } else { c.reply.null() }
+    }
+
+    package static func zmscore(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        guard let set = try c.collection(args[1], .sortedSet) else { return }
+        c.reply.array(args.count - 2)
+        for i in 2..<args.count {
+            if let score = try SortedSetElements.score(c, set, args[i]) {
+                c.reply.double(score)
+            } else {
+                c.reply.null()
+            }
+        }
+    }
+
+    package static func zrank(_ c: CommandContext) throws(Interruption) { try rank(c, isReverse: false) }
+
+    package static func zrevrank(_ c: CommandContext) throws(Interruption) { try rank(c, isReverse: true) }
+
+    private static func rank(_ c: CommandContext, isReverse: Bool) throws(Interruption) {
+        guard let set = try c.collection(c.args[1], .sortedSet) else { return }
+        let member = c.args[2]
+        guard let score = try SortedSetElements.score(c, set, member) else { return c.reply.null() }
+        let lower = c.keys.elementBound().bound(ElementKind.score)
+        let upper = c.keys.elementBound(member.count).score(ScoreCoding.encode(score), member)
+        var walk = try ElementWalk(c.keys, set, from: lower, to: upper)
+        var before = 0
+        try walk.seekToFirst()
+        while walk.isValid {
+            before += 1
+            try walk.next()
+        }
+        c.reply.integer(isReverse ? set.count - 1 - before : before)
+    }
+
+    package static func zscan(_ c: CommandContext) throws(Interruption) {
+        try MemberScanCommands.scan(c, .sortedSet, isWhole: { $0.tag & CollectionTag.large == 0 }) {
+            walk throws(Interruption) in
+            c.reply.bulk(walk.member)
+            let value = try walk.value()
+            guard value.count == 8 else { throw .damaged }
+            c.replyBulk(Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self))))
+            return 2
+        }
+    }
+
+    // MARK: Pops
+
+    package static func zpopmin(_ c: CommandContext) throws(Interruption) { try pop(c, isMax: false) }
+
+    package static func zpopmax(_ c: CommandContext) throws(Interruption) { try pop(c, isMax: true) }
+
+    private static func pop(_ c: CommandContext, isMax: Bool) throws(Interruption) {
+        let args = c.args
+        if args.count > 3 { return c.failSyntax() }
+        var count = 1
+        if args.count == 3 {
+            guard let value = Decimal.parse(args[2]), value >= 0 else { return c.fail(ErrorText.notPositive) }
+            count = Int(value)
+        }
+        guard var set = try c.collectionToChange(args[1], .sortedSet) else { return }
+        let popped = try take(c, &set, args[1], count: count, isMax: isMax)
+        // With a count RESP3 clients get pairs.
+        let inPairs = args.count == 3 && c.reply.version >= 3
+        c.reply.array(inPairs ? popped.count : popped.count * 2)
+        try popped.forEach { member, score throws(Interruption) in
+            if inPairs { c.reply.array(2) }
+            c.reply.bulk(member)
+            c.reply.double(score)
+        }
+    }
+
+    /// Takes members from one end out of the set at `key`, and saves it.
+    static func take(
+        _ c: CommandContext, _ set: inout Collection, _ key: ByteView, count: Int, isMax: Bool
+    ) throws(Interruption) -> ScoredList {
+        var popped = ScoredList()
+        if set.count == 0 || count == 0 { return popped }
+        do {
+            var walk = try SortedSetElements.walk(c, set)
+            try isMax ? walk.seekToLast() : walk.seekToFirst()
+            while walk.isValid && popped.count < count {
+                let at = walk.scored
+                popped.append(at.member, at.score)
+                if popped.count == count { break }
+                try isMax ? walk.previous() : walk.next()
+            }
+        }
+        try popped.forEach { member, score throws(Interruption) in
+            SortedSetElements.remove(c, &set, member, score)
+        }
+        try c.save(&set, at: key, isMax ? .zpopmax : .zpopmin, changes: popped.count)
+        return popped
+    }
+
+    /// ZMPOP numkeys key … MIN | MAX [COUNT n].
+    package static func zmpop(_ c: CommandContext) throws(Interruption) {
+        guard let request = SortedSetPopRequest(c, from: 1) else { return }
+        if try !request.run(c) { c.reply.nullArray() }
+    }
+
+    // MARK: By chance
+
+    package static func zrandmember(_ c: CommandContext) throws(Interruption) {
+        let args = c.args
+        if args.count == 2 {
+            guard let set = try c.collection(args[1], .sortedSet) else { return }
+            guard set.isThere, try RandomMemberCommands.one(c, set, { c.reply.bulk($0.member) }) else {
+                return c.reply.null()
+            }
+            return
+        }
+        guard let count = c.randomCount(2) else { return }
+        let withScores = args.count == 4 && c.isWord(3, "withscores")
+        if args.count > 4 || args.count == 4 && !withScores { return c.failSyntax() }
+        if withScores && (count < -(Int.max / 2) || count > Int.max / 2) { return c.fail("ERR value is out of range") }
+        guard let set = try c.collection(args[1], .sortedSet) else { return }
+        let start = c.replyStart
+        var written = 0
+        let inPairs = withScores && c.reply.version >= 3
+        if set.isThere && count != 0 {
+            try RandomMemberCommands.some(c, set, count: count) { walk throws(Interruption) in
+                if inPairs { c.reply.array(2) }
+                c.reply.bulk(walk.member)
+                if withScores {
+                    let value = try walk.value()
+                    guard value.count == 8 else { throw .damaged }
+                    c.reply.double(
+                        Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self))))
+                }
+                written += withScores && !inPairs ? 2 : 1
+            }
+        }
+        c.insertIntoReply(at: start) { $0.array(written) }
+    }
+}
+
+/// What ZMPOP and BZMPOP ask for: `numkeys key … MIN | MAX [COUNT n]`.
+struct SortedSetPopRequest {
+    let keys: Range<Int>
+    let isMax: Bool
+    let count: Int
+
+    /// From the argument `first` on; nil after an error reply.
+    init?(_ c: CommandContext, from first: Int) {
+        let args = c.args
+        guard let number = Decimal.parse(args[first]), number > 0, number <= Int64(Int.max) else {
+            c.fail("ERR numkeys should be greater than 0")
+            return nil
+        }
+        let (where_, overflow) = Int(number).addingReportingOverflow(first + 1)
+        if overflow || where_ >= args.count {
+            c.failSyntax()
+            return nil
+        }
+        keys = first + 1..<where_
+        if c.isWord(where_, "min") {
+            isMax = false
+        } else if c.isWord(where_, "max") {
+            isMax = true
+        } else {
+            c.failSyntax()
+            return nil
+        }
+        var count: Int?
+        var i = where_ + 1
+        while i < args.count {
+            guard count == nil, c.isWord(i, "count"), i + 1 < args.count else {
+                c.failSyntax()
+                return nil
+            }
+            guard let value = Decimal.parse(args[i + 1]), value > 0 else {
+                c.fail("ERR count should be greater than 0")
+                return nil
+            }
+            count = Int(value)
+            i += 2
+        }
+        self.count = count ?? 1
+    }
+
+    /// Pops from the first set that has members. True after a reply, also one of an error.
+    func run(_ c: CommandContext) throws(Interruption) -> Bool {
+        for i in keys {
+            let key = c.args[i]
+            guard var set = try c.collectionToChange(key, .sortedSet) else { return true }
+            if set.count == 0 { continue }
+            let popped = try SortedSetCommands.take(c, &set, key, count: count, isMax: isMax)
+            c.reply.array(2)
+            c.reply.bulk(key)
+            c.reply.array(popped.count)
+            try popped.forEach { member, score throws(Interruption) in
+                c.reply.array(2)
+                c.reply.bulk(member)
+                c.reply.double(score)
+            }
+            return true
+        }
+        return false
+    }
+}
+
+extension CommandContext {
+    /// A score as a bulk string, in RESP3 too.
+    func replyBulk(_ score: Double) { ReplyWriter(out: reply.out, version: 2).double(score) }
+}

@@ -1,0 +1,122 @@
+// The two entries of a member of a sorted set, kept in step: member -> score, and (score, member), which gives the
+// order.
+
+import CValk
+import ValkBase
+import ValkData
+import ValkEngine
+import ValkRESP
+
+enum SortedSetElements {
+    /// The score of a member; nil when it is not there.
+    static func score(
+        _ c: CommandContext, _ set: borrowing Collection, _ member: ByteView
+    ) throws(Interruption) -> Double? {
+        if set.count == 0 || !c.keys.fitsElement(member) { return nil }
+        guard let element = try c.keys.find(set, c.keys.element.member(member)) else { return nil }
+        guard element.value.count == 8 else { throw .damaged }
+        return Double(bitPattern: UInt64(littleEndian: element.value.base.loadUnaligned(as: UInt64.self)))
+    }
+
+    /// Gives a member a score; `old` is what it had. `count` is kept.
+    static func put(
+        _ c: CommandContext, _ set: inout Collection, _ member: ByteView, _ score: Double, old: Double?
+    ) throws(Interruption) {
+        if let old { c.keys.remove(&set, c.keys.element.score(ScoreCoding.encode(old), member)) }
+        // One zero: members with the same score stand in one order.
+        let score = score == 0 ? 0 : score
+        let value = c.keys.allocate(8)
+        value.storeBytes(of: score.bitPattern.littleEndian, as: UInt64.self)
+        try c.keys.put(
+            &set, c.keys.element.member(member), ByteView(base: value, count: 8), isNew: old == nil)
+        try c.keys.put(&set, c.keys.element.score(ScoreCoding.encode(score), member), .empty, isNew: true)
+        if old == nil { set.count += 1 }
+        if set.tag & CollectionTag.large == 0
+            && (set.count > c.encodings.sortedSetEntries || member.count > c.encodings.sortedSetValueBytes)
+        {
+            set.tag |= CollectionTag.large
+        }
+    }
+
+    /// Takes a member out that has `score`. `count` is kept.
+    static func remove(_ c: CommandContext, _ set: inout Collection, _ member: ByteView, _ score: Double) {
+        c.keys.remove(&set, c.keys.element.member(member))
+        c.keys.remove(&set, c.keys.element.score(ScoreCoding.encode(score), member))
+        set.count -= 1
+    }
+
+    /// A walk over members in the order of scores, from `lower` on, before `upper` (as `ScoreCoding` writes them).
+    static func walk(
+        _ c: CommandContext, _ set: borrowing Collection, from lower: UInt64, to upper: UInt64
+    ) throws(Interruption) -> ElementWalk {
+        try ElementWalk(
+            c.keys, set, from: c.keys.elementBound().score(lower, .empty),
+            to: c.keys.elementBound().score(upper, .empty))
+    }
+
+    /// A walk over all members in the order of scores.
+    static func walk(_ c: CommandContext, _ set: borrowing Collection) throws(Interruption) -> ElementWalk {
+        try ElementWalk(c.keys, set, ElementKind.score)
+    }
+
+    /// Brings the walk over all members to the one with `rank`, from the nearer end.
+    static func place(
+        _ walk: inout ElementWalk, at rank: Int, of count: Int
+    ) throws(Interruption) {
+        if rank <= count / 2 {
+            try walk.seekToFirst()
+            var left = rank
+            while left > 0 && walk.isValid {
+                try walk.next()
+                left -= 1
+            }
+        } else {
+            try walk.seekToLast()
+            var left = count - 1 - rank
+            while left > 0 && walk.isValid {
+                try walk.previous()
+                left -= 1
+            }
+        }
+    }
+}
+
+/// Members with scores, gathered before something is done with them.
+struct ScoredList: ~Copyable {
+    private var members = MemberList()
+    private var scores: [Double] = []
+
+    var count: Int { scores.count }
+
+    mutating func append(_ member: ByteView, _ score: Double) {
+        members.append(member)
+        scores.append(score)
+    }
+
+    borrowing func forEach(
+        _ body: (ByteView, Double) throws(Interruption) -> Void
+    ) throws(Interruption) {
+        var i = 0
+        try members.forEach { member throws(Interruption) in
+            try body(member, scores[i])
+            i += 1
+        }
+    }
+}
+
+extension CommandContext {
+    /// The argument as a score; nil after an error reply.
+    func score(_ index: Int, _ message: StaticString = ErrorText.notFloat) -> Double? {
+        if let value = number(args[index]) { return value }
+        fail(message)
+        return nil
+    }
+
+    /// Text as a double as Redis's commands take it; nil when it is none.
+    func number(_ text: ByteView, lenient: Bool = false) -> Double? {
+        var value = 0.0
+        let isNumber = valk_parse_double(
+            text.base.assumingMemoryBound(to: CChar.self), text.count, lenient, &value)
+        return isNumber ? value : nil
+    }
+}

@@ -1,0 +1,139 @@
+// A walk over the elements of a collection in the order of their keys, in both directions, whichever form it has.
+//
+// It sees the collection as it was when the walk was made: nothing may be changed in it meanwhile. What it shows is
+// valid until it moves. On a loop a walk that goes on for long throws `.wouldBlock`, and a worker does it again.
+
+import ValkBase
+import ValkEngine
+
+package struct ElementWalk: ~Copyable {
+    private let keys: KeyAccess
+    private let cursor: StoreCursor?
+    private let packed: PackedElements
+    /// Offsets of the packed elements within the bounds.
+    private var offsets: UnsafeMutablePointer<Int32>?
+    private var count = 0
+    private var at = -1
+    private var looked = 0
+
+    /// Elements with keys in `lower ..< upper`, each in a scratch of its own.
+    package init(
+        _ keys: KeyAccess, _ collection: borrowing Collection, from lower: ElementKey, to upper: ElementKey
+    ) throws(Interruption) {
+        self.keys = keys
+        packed = collection.packed
+        if collection.isSpread {
+            cursor = try keys.reader.cursor(
+                lower: lower.encoded(collection.namespace, collection.id),
+                upper: upper.encoded(collection.namespace, collection.id))
+            return
+        }
+        cursor = nil
+        if packed.count == 0 { return }
+        // An element takes three bytes at least.
+        let room = keys.allocate((packed.count / 3 + 1) * 4).bindMemory(
+            to: Int32.self, capacity: packed.count / 3 + 1)
+        offsets = room
+        var offset = 0
+        while offset < packed.count {
+            let place = packed.place(at: offset)
+            if place.key.compare(upper.bytes) >= 0 { break }
+            if place.key.compare(lower.bytes) >= 0 {
+                room[count] = Int32(offset)
+                count += 1
+            }
+            offset = place.end
+        }
+    }
+
+    /// All elements of one kind.
+    package init(_ keys: KeyAccess, _ collection: borrowing Collection, _ kind: UInt8) throws(Interruption) {
+        try self.init(
+            keys, collection, from: keys.elementBound().bound(kind), to: keys.elementBound().bound(kind + 1))
+    }
+
+    package var isValid: Bool {
+        if let cursor { return cursor.isValid }
+        return at >= 0 && at < count
+    }
+
+    private var place: PackedElements.Place {
+        guard let offsets else { preconditionFailure("a walk that is nowhere") }
+        return packed.place(at: Int(offsets[at]))
+    }
+
+    /// The element's key, its kind first.
+    package var key: ByteView {
+        if let cursor { return cursor.key.dropFirst(ElementKey.prefixBytes) }
+        return place.key
+    }
+
+    /// Of a member: its own bytes.
+    package var member: ByteView { key.dropFirst(5) }
+
+    /// Of an element in the order of scores: the score and the member.
+    package var scored: (score: Double, member: ByteView) {
+        let key = self.key
+        let bits = UInt64(bigEndian: key.base.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
+        return (ScoreCoding.decode(bits), key.dropFirst(9))
+    }
+
+    package var expireAt: UInt64 {
+        if let cursor { return cursor.entry.pointee.expireAt }
+        return place.element.expireAt
+    }
+
+    /// Whether the element's own time has passed.
+    package var isExpired: Bool {
+        let expireAt = self.expireAt
+        return expireAt != 0 && expireAt <= keys.state.pointee.now
+    }
+
+    package func value() throws(Interruption) -> ByteView {
+        if let cursor { return try cursor.value() }
+        return place.element.value
+    }
+
+    // MARK: Moves
+
+    private mutating func count(_ n: Int = 1) throws(Interruption) {
+        looked += n
+        if looked > KeyScan.loopKeysMax && !keys.reader.mayBlock { throw .wouldBlock }
+    }
+
+    package mutating func seekToFirst() throws(Interruption) {
+        at = 0
+        if let cursor { try cursor.seekToFirst() }
+    }
+
+    package mutating func seekToLast() throws(Interruption) {
+        at = count - 1
+        if let cursor { try cursor.seekToLast() }
+    }
+
+    package mutating func next() throws(Interruption) {
+        try count()
+        at += 1
+        if let cursor { try cursor.next() }
+    }
+
+    package mutating func previous() throws(Interruption) {
+        try count()
+        at -= 1
+        if let cursor { try cursor.previous() }
+    }
+
+    /// To the first element that is not before `key`.
+    package mutating func seek(_ key: ElementKey, in collection: borrowing Collection) throws(Interruption) {
+        if let cursor { return try cursor.seek(key.encoded(collection.namespace, collection.id)) }
+        at = 0
+        while at < count && place.key.compare(key.bytes) < 0 { at += 1 }
+    }
+
+    /// To the last element before `key`.
+    package mutating func seekBefore(_ key: ElementKey, in collection: borrowing Collection) throws(Interruption) {
+        if let cursor { return try cursor.seekBefore(key.encoded(collection.namespace, collection.id)) }
+        at = count - 1
+        while at >= 0 && place.key.compare(key.bytes) >= 0 { at -= 1 }
+    }
+}
