@@ -10,7 +10,6 @@ import ValkRESP
 package enum ObjectCommands {
     package static func encoding(_ c: CommandContext) throws(Interruption) {
         guard let entry = try c.keys.readQuietly(c.args[2]) else { return c.reply.null() }
-        guard StringTag.isString(entry.pointee.tag) else { return c.reply.bulk(word(entry.pointee.tag)) }
         c.reply.bulk(try word(c, entry))
     }
 
@@ -26,7 +25,9 @@ package enum ObjectCommands {
         }
     }
 
-    private static func word(_ c: CommandContext, _ entry: UnsafePointer<Entry>) throws(Interruption) -> StaticString {
+    /// How Redis would hold the value, as OBJECT ENCODING says it.
+    package static func word(_ c: CommandContext, _ entry: UnsafePointer<Entry>) throws(Interruption) -> StaticString {
+        guard StringTag.isString(entry.pointee.tag) else { return word(entry.pointee.tag) }
         let length = entry.pointee.valueLength
         // Longer values are told by their length alone and need not be fetched.
         let bytes = length <= 20 ? try c.keys.value(entry) : .empty

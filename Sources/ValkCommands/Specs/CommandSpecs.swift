@@ -22,7 +22,7 @@ package enum CommandSpecs {
 
     /// Commands of collections; those without a handler are not in the table yet.
     private static var collectionSpecs: [CommandSpec] {
-        (hashSpecs + setSpecs + sortedSetSpecs + sortedSetRangeSpecs + sortedSetsSpecs).filter {
+        (hashSpecs + listSpecs + setSpecs + sortedSetSpecs + sortedSetRangeSpecs + sortedSetsSpecs).filter {
             collectionHandlers[$0.name] != nil
         }
     }

@@ -29,7 +29,7 @@ extension KeyAccess {
     package func collectionToChange(_ user: ByteView, _ type: ValueType) throws(Interruption) -> Opened {
         let was = try look(user)
         if was.entry == nil { return .collection(Collection(type, state.pointee.namespace, was)) }
-        return try opened(was, type)
+        return try opened(was, type, isChanged: true)
     }
 
     /// For writers who put a new collection in the place of whatever is at the key.
@@ -37,11 +37,14 @@ extension KeyAccess {
         Collection(type, state.pointee.namespace, try look(user))
     }
 
-    private func opened(_ was: KeyState, _ type: ValueType) throws(Interruption) -> Opened {
+    private func opened(
+        _ was: KeyState, _ type: ValueType, isChanged: Bool = false
+    ) throws(Interruption) -> Opened {
         guard let entry = was.entry else { return .wrongType }
         let tag = entry.pointee.tag
         guard tag & 0x0F == type.rawValue else { return .wrongType }
-        let value = try value(entry)
+        // The packed elements of what the transaction wrote itself would move while it writes on.
+        let value = isChanged ? stable(try value(entry)) : try value(entry)
         guard let collection = Collection(type, state.pointee.namespace, was, tag: tag, value: value) else {
             throw .damaged
         }

@@ -58,9 +58,8 @@ extension Administration {
 
     private func describe(_ key: ByteView, _ context: CommandContext) throws(Interruption) {
         guard let entry = try context.keys.find(key) else { return context.fail(ErrorText.noSuchKey) }
-        let value = try context.keys.value(entry)
-        let length = value.count
-        let encoding = StringValue.encoding(tag: entry.pointee.tag, length: length, bytes: value)
+        let length = entry.pointee.valueLength
+        let encoding = try ObjectCommands.word(context, entry)
         // Redis shows an address, which stays while a value is changed in place: here it names the key.
         var address: UInt64 = 0xcbf2_9ce4_8422_2325
         for index in 0..<key.count { address = (address ^ UInt64(key[index])) &* 0x100_0000_01b3 }

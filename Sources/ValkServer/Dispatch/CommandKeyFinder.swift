@@ -28,6 +28,11 @@ enum CommandKeyFinder {
                 return nil
             }
             guard let positions = positions(spec.find, first, arguments) else { return nil }
+            // No key at all is a mistake, unless it is allowed (EVAL).
+            if case .keyCount = spec.find, positions.underestimatedCount == 0, !command.flags.contains(.noMandatoryKeys)
+            {
+                return nil
+            }
             for position in positions {
                 guard position > 0, position < arguments.count else { return nil }
                 if spec.flags.contains(.notKey) { continue }
