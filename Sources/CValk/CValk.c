@@ -279,6 +279,12 @@ bool valk_parse_long_double(const char *bytes, size_t length, void *out16) {
     return true;
 }
 
+double valk_long_double_value(const void *value16) {
+    long double v;
+    memcpy(&v, value16, sizeof v);
+    return (double)v;
+}
+
 bool valk_parse_double(const char *bytes, size_t length, bool lenient, double *out) {
     char text[512];
     if (length >= sizeof(text)) return false;

@@ -45,6 +45,7 @@ package struct CommandState {
     /// Longest sparse HyperLogLog (`hll-sparse-max-bytes`).
     package var hyperLogLogSparseMax: Int
     package var encodings = EncodingLimits()
+    package var waiting = WaitState()
     /// `rdbcompression`.
     package var compressesDumps = true
     /// Kinds of events of keys that somebody asked for.

@@ -55,6 +55,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package let latencyMonitor = LatencyMonitor()
     let stripes = KeyStripes()
     let watches = WatchRegistry()
+    let waitingClients = WaitingClients()
     package let users: UserRegistry
     package let tls = TLSContexts()
     package let scripts = ScriptRegistry()

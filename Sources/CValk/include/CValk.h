@@ -183,6 +183,8 @@ bool valk_parse_long_double(const char *bytes, size_t length, void *out16);
 /// Parses a whole double (at most 511 characters, no nan). Strict: neither empty nor with space in front nor out of
 /// range; lenient: as strtod takes it. Returns false when it is not one.
 bool valk_parse_double(const char *bytes, size_t length, bool lenient, double *out);
+/// The nearest double of a long double.
+double valk_long_double_value(const void *value16);
 /// Adds two long doubles held in 16-byte slots. Returns false when the result is nan or infinite.
 bool valk_add_long_double(void *accumulator16, const void *increment16);
 /// Fixed notation with at most 17 decimals, trailing zeros removed (Redis's "human" form). Returns the length.

@@ -22,9 +22,10 @@ package enum CommandSpecs {
 
     /// Commands of collections; those without a handler are not in the table yet.
     private static var collectionSpecs: [CommandSpec] {
-        (hashSpecs + listSpecs + setSpecs + sortedSetSpecs + sortedSetRangeSpecs + sortedSetsSpecs).filter {
-            collectionHandlers[$0.name] != nil
-        }
+        (hashSpecs + listSpecs + blockingListSpecs + setSpecs + sortedSetSpecs + sortedSetRangeSpecs + sortedSetsSpecs)
+            .filter {
+                collectionHandlers[$0.name] != nil
+            }
     }
 
     /// Session and administration commands without handlers.

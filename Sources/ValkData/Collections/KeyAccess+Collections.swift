@@ -169,7 +169,7 @@ extension KeyAccess {
         if !collection.isSpread || collection.was.spreadID != collection.id {
             _ = try save(&collection, at: user)
         } else if collection.hasChangedElements {
-            noteTouched(user)
+            noteTouched(user, in: collection.namespace)
         }
     }
 

@@ -56,16 +56,20 @@ extension KeyAccess {
         if state.pointee.database == database { state.pointee.namespace = namespace }
     }
 
-    /// Every key, as users see it, that this transaction has written; one may come twice.
-    package func forEachWrittenKey(_ body: (ByteView) -> Void) {
-        batch.forEachKey { key in if KeyEncoding.isUserKey(key) { body(KeyEncoding.userKey(key)) } }
+    /// Every key, as users see it, that this transaction has written, or whose elements it has; one may come twice.
+    package func forEachWrittenKey(_ body: (_ namespace: UInt32, _ user: ByteView) -> Void) {
+        batch.forEachKey { key in
+            if KeyEncoding.isUserKey(key) { body(KeyEncoding.namespace(key), KeyEncoding.userKey(key)) }
+        }
         if !state.pointee.hasTouched { return }
         let all = touched.view
         var at = 0
         while at < all.count {
-            let length = Int(UInt32(littleEndian: all.base.loadUnaligned(fromByteOffset: at, as: UInt32.self)))
-            body(all[at + 4..<at + 4 + length])
-            at += 4 + length
+            let base = all.base + at
+            let namespace = UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
+            let length = Int(UInt32(littleEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+            body(namespace, ByteView(base: base + 8, count: length))
+            at += 8 + length
         }
     }
 

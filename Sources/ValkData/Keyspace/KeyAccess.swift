@@ -89,7 +89,7 @@ package final class KeyAccess {
     var events: [KeyEventRecord] = []
     var retired: [UInt32] = []
 
-    /// `[length u32][user key]` of keys that were changed without their entries.
+    /// `[namespace u32][length u32][user key]` of keys that were changed without their entries.
     var touched = ByteBuffer()
 
     package static let notedBytesMax = 64 << 10
@@ -378,8 +378,9 @@ package final class KeyAccess {
     }
 
     /// A key was changed although its entry was not written.
-    func noteTouched(_ user: ByteView) {
+    func noteTouched(_ user: ByteView, in namespace: UInt32) {
         state.pointee.hasTouched = true
+        touched.appendFixed(namespace)
         touched.appendFixed(UInt32(user.count))
         touched.append(user)
     }

@@ -96,15 +96,16 @@ extension Administration {
             connection.server.unpauseClients()
             context.reply.ok()
         }
-        handlers.on("client|unblock") { _, context throws(Interruption) in
+        handlers.on("client|unblock") { connection, context throws(Interruption) in
             let args = context.args
             if args.count > 4 { return context.failSubcommand("client") }
             if args.count == 4, !args[3].equalsIgnoringCase("timeout"), !args[3].equalsIgnoringCase("error") {
                 return context.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
             }
-            guard Decimal.parse(args[2]) != nil else { return context.fail(ErrorText.notInteger) }
-            // No command blocks yet.
-            context.reply.integer(0)
+            guard let id = Decimal.parse(args[2]) else { return context.fail(ErrorText.notInteger) }
+            let withError = args.count == 4 && args[3].equalsIgnoringCase("error")
+            let waited = connection.server.waitingClients.unblock(UInt64(bitPattern: id), withError: withError)
+            context.reply.integer(waited ? 1 : 0)
         }
     }
 

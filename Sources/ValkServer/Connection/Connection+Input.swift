@@ -75,7 +75,7 @@ extension EventLoop {
         openTurn()
         let s = connection.state
         guard s.pointee.phase == .open else {
-            if s.pointee.phase == .outputBlocked {
+            if s.pointee.phase == .outputBlocked || s.pointee.phase == .waiting {
                 takeIn(connection, s)
             } else if s.pointee.phase != .closed {
                 disarmRead(connection)
@@ -131,7 +131,8 @@ extension EventLoop {
             s.pointee.bigInputAt = hot.pointee.now
             let n = receive(connection, s, s.pointee.input.reserve(Self.readBytes), Self.readBytes)
             if n > 0 { s.pointee.input.advance(n) }
-        } while s.pointee.loopFlags.contains(.tlsHasMore) && s.pointee.phase == .outputBlocked
+        } while s.pointee.loopFlags.contains(.tlsHasMore)
+            && (s.pointee.phase == .outputBlocked || s.pointee.phase == .waiting)
         if s.pointee.loopFlags.contains(.tlsWritesWhenReadable) && s.pointee.phase != .closed {
             s.pointee.loopFlags.remove(.tlsWritesWhenReadable)
             flushOutput(connection)
@@ -174,6 +175,7 @@ extension EventLoop {
             s.pointee.loopFlags.insert(.inputEnded)
             disarmRead(connection)
         } else if s.pointee.pendingOutput > 0 {
+            if s.pointee.phase == .waiting { forgetWaiting(connection) }
             s.pointee.phase = .closing
             disarmRead(connection)
             touch(connection, s)
@@ -237,7 +239,7 @@ extension EventLoop {
             s.pointee.input.release()
             return
         }
-        let waits = s.pointee.phase == .deferred || s.pointee.phase == .paused
+        let waits = s.pointee.phase == .deferred || s.pointee.phase == .paused || s.pointee.phase == .waiting
         if keepFrom < 0 { keepFrom = waits ? s.pointee.parser.commandStart : s.pointee.parser.position }
         keep(s, bytes, keepFrom, length, isShared: isShared)
         if waits { s.pointee.parser.rebase(s.pointee.input.base) }
@@ -297,6 +299,9 @@ extension EventLoop {
             if !s.pointee.flags.isDisjoint(with: .breaksOff) { breakOff(connection) }
         case .deferred:
             s.pointee.phase = .deferred
+        case .waiting:
+            if let waiting = executor.waiting { beginWaiting(connection, waiting) }
+            executor.waiting = nil
         case .paused:
             s.pointee.phase = .paused
             server.registry.notePaused(1)
@@ -343,7 +348,8 @@ extension EventLoop {
         let s = connection.state
         let reply = connection.deferredReply
         connection.deferredReply = nil
-        guard s.pointee.phase == .deferred else {
+        endWaiting(connection)
+        guard s.pointee.phase == .deferred || s.pointee.phase == .waiting else {
             // Closed meanwhile.
             connection.unsubscribeAll()
             connection.stopTracking()
@@ -403,6 +409,26 @@ extension EventLoop {
         }
     }
 
+    /// A command that waited for data is dispatched again.
+    func retryWaiting(_ connection: Connection) {
+        let s = connection.state
+        openTurn()
+        s.pointee.phase = .open
+        if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }
+        touch(connection, s)
+        executor.beginRun()
+        s.pointee.parser.rebase(s.pointee.input.base)
+        dispatch(connection, s, s.pointee.parser.arguments)
+        switch s.pointee.phase {
+        case .open:
+            connection.waitDeadline = 0
+            dropCommand(s)
+            goOn(connection)
+        case .deferred: submit(connection)
+        default: break
+        }
+    }
+
     // MARK: Breaking off
 
     /// The command that ran ends the connection, or puts it to sleep, or something waited for its end.
@@ -434,7 +460,7 @@ extension EventLoop {
         startTimer(connection, nanoseconds: nanoseconds)
     }
 
-    private func startTimer(_ connection: Connection, nanoseconds: UInt64) {
+    func startTimer(_ connection: Connection, nanoseconds: UInt64) {
         if connection.sleepEvent == nil {
             connection.sleepEvent = event_new(
                 base, -1, 0,
@@ -453,6 +479,7 @@ extension EventLoop {
     /// A sleeping or paced connection's time has come: the reply leaves and what came behind it is executed.
     private func wake(_ connection: Connection) {
         let s = connection.state
+        if s.pointee.phase == .waiting { return timeOut(connection) }
         guard s.pointee.phase == .sleeping || s.pointee.phase == .paced else { return }
         openTurn()
         s.pointee.lastActivity = hot.pointee.now

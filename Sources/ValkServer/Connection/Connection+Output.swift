@@ -209,6 +209,7 @@ extension EventLoop {
         }
         connection.held = []
         if s.pointee.phase == .paused { server.registry.notePaused(-1) }
+        if s.pointee.phase == .waiting { forgetWaiting(connection) }
         s.pointee.phase = .closed
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }
@@ -238,6 +239,7 @@ extension EventLoop {
             return close(connection)
         }
         if s.pointee.phase == .paused { server.registry.notePaused(-1) }
+        if s.pointee.phase == .waiting { forgetWaiting(connection) }
         s.pointee.phase = .closing
         disarmRead(connection)
         touch(connection, s)

@@ -36,6 +36,12 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     var subscriptions: Subscriptions?
     /// Its caching of keys; nil while there is none.
     var tracking: ClientTracking?
+    /// Of a command that has waited for data before and runs again: its deadline (monotonic nanoseconds) and its place
+    /// among those who wait; 0 otherwise.
+    var waitDeadline: UInt64 = 0
+    var waitSequence: UInt64 = 0
+    /// While a command waits for data; the loop's.
+    var waiting: WaitingClient?
     /// What waits for the end of the running command. The loop's.
     var held: [@Sendable (EventLoop) -> Void] = []
     /// How long the reply is to be held back, while `sleeps` is set; and the timer, while the phase is `.sleeping` or

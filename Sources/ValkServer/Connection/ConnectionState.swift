@@ -11,6 +11,8 @@ enum ConnectionPhase: UInt8 {
     case open
     /// A command is on a worker; its arguments lie in the input buffer, which stays as it is.
     case deferred
+    /// A command waits for data; what comes behind it is kept.
+    case waiting
     /// A command waits for CLIENT UNPAUSE; it is dispatched again then.
     case paused
     /// Too much unread output: what comes is kept, and executed when it has drained.

@@ -23,12 +23,16 @@ enum Verdict {
     case deferred
     /// Must wait until clients are let go on.
     case paused
+    /// Waits for data; `Executor.waiting` has the client.
+    case waiting
 }
 
 /// What became of one run of a command.
 enum Outcome {
     case done(position: UInt64)
     case wouldBlock
+    /// Found nothing; the client is among those who wait.
+    case waiting
 }
 
 final class Executor: @unchecked Sendable {  // Used by one thread at a time.
@@ -40,6 +44,11 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     let stripes: KeyStripes
     let watches: WatchRegistry
     let tracking: TrackingRegistry
+    let waitingClients: WaitingClients
+    /// The client whose command has just begun to wait.
+    var waiting: WaitingClient?
+    /// Keys written by what has just been committed, under which somebody waits.
+    var ready: [(namespace: UInt32, key: [UInt8])] = []
     let gate: ServerGate
     private let latencies: LatencyMonitor
     let counters: ThreadCounters
@@ -72,6 +81,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         stripes = server.stripes
         watches = server.watches
         tracking = server.tracking
+        waitingClients = server.waitingClients
         gate = server.gate
         latencies = server.latencyMonitor
         counters = ThreadCounters(commandCount: server.table.count)
@@ -123,7 +133,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     /// Wall-clock milliseconds for the command that starts now.
     @inline(__always)
-    private var wallNow: UInt64 {
+    var wallNow: UInt64 {
         if !server.clockRuns { return server.clock.milliseconds() }
         return hot.pointee.turnWall &+ (hot.pointee.stamp &- hot.pointee.turnMonotonic) / 1_000_000
     }
@@ -183,6 +193,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         if !isBig {
             switch run(connection, s, index, arguments, out) {
             case .done(let position): return settled(s, out, before, position)
+            case .waiting: return .waiting
             case .wouldBlock: break
             }
         }
@@ -226,8 +237,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     // MARK: On a worker
 
-    /// Runs the deferred command of `connection`; the reply goes to its `deferredReply`.
-    func runDeferred(_ connection: Connection) {
+    /// Runs the deferred command of `connection`; the reply goes to its `deferredReply`. Returns the client when it
+    /// waits for data now.
+    func runDeferred(_ connection: Connection) -> WaitingClient? {
         let s = connection.state
         let now = valk_monotonic_ns()
         beginTurn(monotonic: now)
@@ -237,12 +249,18 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         takeSettings()
         switch run(connection, s, index, s.pointee.parser.arguments, out) {
         case .done(let position): connection.deferredPosition = position
+        case .waiting:
+            out.deinitialize(count: 1)
+            out.deallocate()
+            defer { waiting = nil }
+            return waiting
         case .wouldBlock: preconditionFailure("\(table.fullNames[index]) wants to wait on a thread that may")
         }
         if !s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip, .replySkipNext]) { silence(s, out, 0) }
         connection.deferredReply = out
         if context.keys.hasNoted { removeNoted(on: nil) }
         if !changedKeys.isEmpty { broadcastChanges(on: nil) }
+        return nil
     }
 
     // MARK: Expired keys
@@ -280,12 +298,16 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             let stripe = Stripes.index(of: arguments[1])
             guard stripes.take(stripe, waits: mayBlock) else { return .wouldBlock }
             defer { stripes.release(stripe) }
-            return perform(connection, s, index, arguments, out)
+            let outcome = perform(connection, s, index, arguments, out)
+            if !ready.isEmpty { serveReady(holding: StripeSet(stripe)) }
+            return outcome
         }
         let set = stripeSet(index, arguments)
         guard stripes.take(set, waits: mayBlock) else { return .wouldBlock }
         defer { stripes.release(set) }
-        return perform(connection, s, index, arguments, out)
+        let outcome = perform(connection, s, index, arguments, out)
+        if !ready.isEmpty { serveReady(holding: set) }
+        return outcome
     }
 
     /// The stripes of a write's keys; all of them when they cannot be told from fixed positions.
@@ -297,8 +319,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             for i in Int(entry.firstKey)..<arguments.count { set.insert(Stripes.index(of: arguments[i])) }
             return set
         }
-        if entry.firstKey <= 0 || entry.keysMove || !entry.flags.isDisjoint(with: [.allKeys, .movableKeys]) {
-            return .all
+        if entry.flags.contains(.allKeys) { return .all }
+        if entry.firstKey <= 0 || entry.keysMove || entry.flags.contains(.movableKeys) {
+            return countedStripes(index, arguments) ?? .all
         }
         let last = entry.lastKey < 0 ? arguments.count + Int(entry.lastKey) : Int(entry.lastKey)
         var set = StripeSet()
@@ -308,6 +331,20 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
             set.insert(Stripes.index(of: arguments[at]))
             at += step
         }
+        return set
+    }
+
+    /// Where the number of keys stands in front of them (ZUNIONSTORE, BLMPOP). Nil where keys stand elsewhere, too.
+    private func countedStripes(_ index: Int, _ arguments: ArgumentList) -> StripeSet? {
+        let isCounted = table.specs[index].keys.allSatisfy { spec in
+            guard case .index = spec.begin, !spec.flags.contains(.incomplete) else { return false }
+            if case .unknown = spec.find { return false }
+            return true
+        }
+        guard isCounted, !table.specs[index].keys.isEmpty else { return nil }
+        guard let keys = CommandKeyFinder.keys(table.specs[index], arguments) else { return nil }
+        var set = StripeSet()
+        for key in keys { set.insert(Stripes.index(of: arguments[key.position])) }
         return set
     }
 
@@ -321,11 +358,23 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         prepare(s, arguments, out)
         var position: UInt64 = 0
         do throws(Interruption) {
-            try handle(connection, index)
+            if entries[index].flags.contains(.blocking) {
+                context.prepareWaiting(canWait: true)
+                try handle(connection, index)
+                let request = context.waitRequest
+                context.prepareWaiting(canWait: false)
+                if let request {
+                    wait(connection, index, arguments, request)
+                    return .waiting
+                }
+            } else {
+                try handle(connection, index)
+            }
             position = try commit(for: connection)
             context.finished()
             if context.hasPublications { deliver(on: mayBlock ? nil : connection.loop) }
         } catch {
+            context.prepareWaiting(canWait: false)
             out.pointee.truncate(before)
             context.abandon()
             if error == .wouldBlock && (!mayBlock || hot.pointee.wantsAllStripes) { return .wouldBlock }
@@ -373,11 +422,13 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     func commit(for connection: Connection) throws(Interruption) -> UInt64 {
         if !context.keys.state.pointee.hasWritten { return 0 }
         if !watches.isEmpty || !tracking.isEmpty { return try commitWatched(connection) }
-        return try commitBatch()
+        let position = try commitBatch()
+        if !waitingClients.isEmpty { noteReady() }
+        return position
     }
 
     @inline(__always)
-    private func commitBatch() throws(Interruption) -> UInt64 {
+    func commitBatch() throws(Interruption) -> UInt64 {
         // The server keeps the store, and the context its batch.
         try batch.borrow { batch throws(Interruption) in
             if batch.isEmpty { return 0 }
@@ -395,6 +446,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         for mark in moved { mark.touch() }
         if !watches.isEmpty { watches.touch(writtenBy: context.keys) }
         if !tracking.isEmpty { invalidateWritten(for: connection) }
+        if !waitingClients.isEmpty { noteReady() }
         return position
     }
 

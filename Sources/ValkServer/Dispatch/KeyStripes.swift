@@ -17,6 +17,11 @@ import ValkData
 struct StripeSet {
     var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
+    init(words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)) { self.words = words }
+
+    /// One stripe.
+    init(_ stripe: Int) { insert(stripe) }
+
     static let all = StripeSet(words: (.max, .max, .max, .max))
 
     mutating func insert(_ stripe: Int) {

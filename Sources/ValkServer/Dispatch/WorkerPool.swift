@@ -109,8 +109,11 @@ package final class WorkerPool: @unchecked Sendable {  // The queues are under t
         while let job = next(in: lane, executor) {
             switch job {
             case .command(let connection):
-                executor.runDeferred(connection)
-                connection.loop.mailbox.post(.completed(connection))
+                if let waiting = executor.runDeferred(connection) {
+                    connection.loop.mailbox.post(.run { $0.startWaiting(connection, waiting) })
+                } else {
+                    connection.loop.mailbox.post(.completed(connection))
+                }
             case .task(let body):
                 body(executor)
                 // Tasks come so often that no thread ever waits until it may rest.

@@ -37,7 +37,7 @@ extension EventLoop {
             isUnixSocket: flags.contains(.unixSocket), isTracked: tracking != nil,
             isBroadcastTo: tracking?.mode.contains(.broadcast) ?? false, redirect: tracking?.redirect ?? 0,
             hasBrokenRedirect: tracking?.mode.contains(.brokenRedirect) ?? false,
-            isBlocked: s.pointee.phase == .paused,
+            isBlocked: s.pointee.phase == .paused || s.pointee.phase == .waiting,
             isClosing: s.pointee.phase == .closing || flags.contains(.closeAfterReply),
             isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),
             noTouch: flags.contains(.noTouch), database: Int(s.pointee.database),

@@ -131,7 +131,7 @@ struct InfoReport {
         out.field("connected_clients", server.registry.count)
         out.field("cluster_connections", 0)
         out.field("maxclients", administration.config.integer("maxclients"))
-        out.field("blocked_clients", server.registry.pausedCount)
+        out.field("blocked_clients", server.registry.pausedCount + server.waitingClients.count)
         out.field("tracking_clients", server.tracking.clientCount)
         out.field("clients_in_timeout_table", 0)
         if let milliseconds = server.pausedMilliseconds { out.field("paused_timeout_milliseconds", milliseconds) }

@@ -41,6 +41,7 @@ extension Executor {
                 return .wouldBlock
             }
             let outcome = body(set)
+            if !ready.isEmpty { serveReady(holding: set) }
             stripes.release(set)
             guard hot.pointee.wantsAllStripes else { return outcome }
             hot.pointee.wantsAllStripes = false

@@ -7,7 +7,7 @@
 //
 // What counts as a change is what a batch writes to the key itself, and a whole database that is emptied or swapped
 // while the key is in it before or afterwards. Removing a key whose time has come is none: the watcher remembers that
-// time (`Transaction`). Writers of anything that belongs to a key must write the key's own entry too.
+// time (`Transaction`). Writers of an element of a collection write the collection's entry too, or note the key.
 
 import CValk
 import Synchronization
@@ -73,10 +73,7 @@ final class WatchRegistry: @unchecked Sendable {  // `watches` is under the lock
     /// stripes held.
     func touch(writtenBy keys: KeyAccess) {
         lock.withLock {
-            keys.batch.forEachKey { encoded in
-                guard KeyEncoding.isUserKey(encoded) else { return }
-                let namespace = KeyEncoding.namespace(encoded)
-                let user = KeyEncoding.userKey(encoded)
+            keys.forEachWrittenKey { namespace, user in
                 for watch in watches[Stripes.index(of: user)]
                 where keys.hasLived(watch.database, in: namespace) && watch.key.withView({ $0 == user }) {
                     watch.mark.touch()

@@ -173,7 +173,7 @@ extension Executor {
             }
         }
         var keys: [[UInt8]] = []
-        context.keys.forEachWrittenKey { key in
+        context.keys.forEachWrittenKey { _, key in
             let key = key.array
             if keys.last != key { keys.append(key) }
         }

@@ -27,10 +27,10 @@ import ValkBase
     }
 
     @Test func whatComesBehindASleepWaitsForIt() throws {
-        let server = try FullServer("enable-debug-command yes", "slowlog-log-slower-than 20000")
+        let server = try FullServer("enable-debug-command yes", "slowlog-log-slower-than 400000")
         let client = try server.connect()
         try client.send(
-            TestClient.encode("SET", "a", "1") + TestClient.encode("DEBUG", "SLEEP", "0.03")
+            TestClient.encode("SET", "a", "1") + TestClient.encode("DEBUG", "SLEEP", "0.5")
                 + TestClient.encode("INCR", "a") + TestClient.encode("DEBUG", "SLEEP", "0")
                 + TestClient.encode("GET", "a") + TestClient.encode("SLOWLOG", "LEN"))
         #expect(try client.reply() == "+OK")

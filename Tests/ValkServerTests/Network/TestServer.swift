@@ -104,6 +104,11 @@ final class TestServer {
             spec("pexpire", -3, [.write, .fast], key: 1).runs(ExpiryCommands.pexpire),
             spec("dbsize", 1, [.readonly, .fast, .lengthy]).runs(GenericCommands.dbsize),
             spec("flushall", -1, [.write]).runs(GenericCommands.flushall),
+            spec("zadd", -4, [.write, .fast], key: 1).runs(SortedSetCommands.zadd),
+            spec("zcard", 2, [.readonly, .fast], key: 1).runs(SortedSetCommands.zcard),
+            spec("bzpopmin", -3, [.write, .blocking, .fast], key: 1, last: -2).runs(SortedSetWaiting.bzpopmin),
+            spec("swapdb", 3, [.write, .allKeys]).runs(GenericCommands.swapdb),
+            spec("rename", 3, [.write], key: 1, last: 1).runs(GenericCommands.rename),
             hosted.add(spec("ping", -1, [.fast])) { _, c throws(Interruption) in c.reply.simple("PONG") },
             hosted.add(spec("quit", -1, [.noAuth])) { connection, c throws(Interruption) in
                 connection.closeAfterReply()

@@ -89,7 +89,7 @@ struct ListPopRequest {
 
     /// Takes elements from the first list that has some. True after a reply, also one of an error.
     func run(_ c: CommandContext) throws(Interruption) -> Bool {
-        for i in keys {
+        for i in c.keysAtHand(keys) {
             let key = c.args[i]
             guard var list = try c.collectionToChange(key, .list) else { return true }
             if list.count == 0 { continue }

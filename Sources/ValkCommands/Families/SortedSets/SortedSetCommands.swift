@@ -326,7 +326,7 @@ struct SortedSetPopRequest {
 
     /// Pops from the first set that has members. True after a reply, also one of an error.
     func run(_ c: CommandContext) throws(Interruption) -> Bool {
-        for i in keys {
+        for i in c.keysAtHand(keys) {
             let key = c.args[i]
             guard var set = try c.collectionToChange(key, .sortedSet) else { return true }
             if set.count == 0 { continue }
