@@ -66,6 +66,7 @@ package enum GenericCommands {
         c.keys.removeMoved(source, in: c.keys.state.pointee.namespace, was: from.was)
         c.keys.adopt(from.value, tag: from.tag, as: target, in: c.keys.state.pointee.namespace)
         c.keys.put(target, tag: from.tag, expireAt: from.was.expireAt, value: from.value, was: was)
+        c.keys.indexFieldTimes(of: from.value, tag: from.tag, as: target, in: c.keys.state.pointee.namespace)
         // Who replaces a key, deletes it first.
         if was.entry != nil { c.notify(.new, target) }
         c.notify(.renameFrom, source)
@@ -105,6 +106,7 @@ package enum GenericCommands {
         if was.entry != nil && !replace { return c.reply.integer(0) }
         let value = try from.copy(c, to: namespace, as: target)
         c.keys.put(target, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: value, was: was)
+        c.keys.indexFieldTimes(of: value, tag: from.tag, as: target, in: namespace)
         if was.entry != nil { c.notify(.new, target, in: database) }
         c.notify(.copyTo, target, in: database)
         c.keys.changed()
@@ -123,6 +125,7 @@ package enum GenericCommands {
         let value = try from.copy(c, to: namespace, as: key)
         c.keys.remove(key, was: from.was)
         c.keys.put(key, in: namespace, tag: from.tag, expireAt: from.was.expireAt, value: value, was: was)
+        c.keys.indexFieldTimes(of: value, tag: from.tag, as: key, in: namespace)
         c.notify(.moveFrom, key)
         c.notify(.moveTo, key, in: database)
         c.keys.changed()

@@ -22,10 +22,11 @@ package enum CommandSpecs {
 
     /// Commands of collections; those without a handler are not in the table yet.
     private static var collectionSpecs: [CommandSpec] {
-        (hashSpecs + listSpecs + blockingListSpecs + setSpecs + sortedSetSpecs + sortedSetRangeSpecs + sortedSetsSpecs)
-            .filter {
-                collectionHandlers[$0.name] != nil
-            }
+        let families = [
+            hashSpecs, hashExpirySpecs, listSpecs, blockingListSpecs, setSpecs, sortedSetSpecs, sortedSetRangeSpecs,
+            sortedSetsSpecs,
+        ]
+        return families.flatMap { $0 }.filter { collectionHandlers[$0.name] != nil }
     }
 
     /// Session and administration commands without handlers.

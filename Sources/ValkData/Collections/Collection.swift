@@ -37,13 +37,15 @@ package struct Collection {
     package var tag: UInt8
     /// Elements: fields, members, …
     package var count: Int
-    /// Numbers that a type keeps: of a list the position of its first element, of a hash the number of fields with an
-    /// expiry, of a sorted set nothing yet, of a stream what StreamState says.
+    /// Numbers that a type keeps: of a list the position of its first element, of a hash a time not after the earliest
+    /// one of a field (FieldTimes), of a sorted set nothing yet, of a stream what StreamState says.
     package var extra: SIMD8<UInt64>
     var id: UInt64
     var packed: PackedElements
     /// What is at the key; `entry` only says whether there is anything.
     var was: KeyState
+    /// Of a hash: the time under which the index of fields' times has it; 0 when it is not in there.
+    var indexedAt: UInt64 = 0
     /// Something was written that the entry itself does not show.
     var hasChangedElements = false
 
@@ -96,6 +98,7 @@ package struct Collection {
         for i in 0..<Self.extraCount(type) {
             extra[i] = UInt64(littleEndian: value.base.loadUnaligned(fromByteOffset: 16 + 8 * i, as: UInt64.self))
         }
+        if type == .hash { indexedAt = extra[0] }
         packed = PackedElements(value.dropFirst(header), headerBytes: header)
     }
 

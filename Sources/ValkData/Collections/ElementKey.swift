@@ -3,6 +3,7 @@
 //
 //   member    [1][hash u32 BE][bytes]       hash fields, members of sets, members of sorted sets
 //   score     [2][score u64 BE][bytes]      members of sorted sets in the order of their scores
+//   time      [2][time u64 BE][bytes]       fields of hashes with an expiry, in the order of those
 //   position  [3][position u64 BE]          elements of lists
 //   4 and up                                 streams (see there)
 //
@@ -15,6 +16,7 @@ import ValkBase
 package enum ElementKind {
     package static var member: UInt8 { 1 }
     package static var score: UInt8 { 2 }
+    static var time: UInt8 { 2 }
     package static var position: UInt8 { 3 }
 }
 
@@ -23,6 +25,8 @@ package enum ElementKind {
 package struct ElementKey {
     /// [namespace u32][space u8][id u64]
     static var prefixBytes: Int { 13 }
+    /// In front of a member: its kind and its hash.
+    static var memberPrefixBytes: Int { 5 }
 
     private let start: UnsafeMutableRawPointer
     package let count: Int
@@ -82,7 +86,7 @@ package struct ElementScratch {
         return ElementKey(start: start, count: bytes.count &+ 5)
     }
 
-    /// A member of a sorted set under its score as `ScoreCoding` writes it.
+    /// A member of a sorted set under its score as `ScoreCoding` writes it, or a field of a hash under its time.
     package func score(_ score: UInt64, _ bytes: ByteView) -> ElementKey {
         start.storeBytes(of: ElementKind.score, as: UInt8.self)
         start.storeBytes(of: score.bigEndian, toByteOffset: 1, as: UInt64.self)

@@ -37,7 +37,7 @@ extension KeyAccess {
         Collection(type, state.pointee.namespace, try look(user))
     }
 
-    private func opened(
+    func opened(
         _ was: KeyState, _ type: ValueType, isChanged: Bool = false
     ) throws(Interruption) -> Opened {
         guard let entry = was.entry else { return .wrongType }
@@ -126,6 +126,9 @@ extension KeyAccess {
             batch.put(
                 scratch.copy(place.key).encoded(collection.namespace, collection.id), tag: 0,
                 expireAt: place.element.expireAt, value: place.element.value, prior: .absent)
+            if place.element.expireAt != 0 {
+                putFieldTime(collection, place.element.expireAt, place.key.dropFirst(ElementKey.memberPrefixBytes))
+            }
             offset = place.end
         }
     }
@@ -138,6 +141,10 @@ extension KeyAccess {
     ) throws(Interruption) -> Bool {
         if collection.count == 0 && !keepsEmpty {
             guard collection.isThere else { return true }
+            if collection.type == .hash {
+                collection.extra[0] = 0
+                indexFieldTimes(&collection, user)
+            }
             if collection.isSpread && collection.id == collection.was.spreadID {
                 removeOwner(collection.namespace, collection.id)
             }
@@ -146,6 +153,7 @@ extension KeyAccess {
         }
         let isNewOwner = collection.isSpread && collection.was.spreadID != collection.id
         if isNewOwner { putOwner(collection.namespace, collection.id, user) }
+        if collection.type == .hash { indexFieldTimes(&collection, user) }
         let header = Collection.headerBytes(collection.type)
         let memory = allocate(header)
         let head = collection.writeHeader(to: memory)

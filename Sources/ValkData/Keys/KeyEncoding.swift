@@ -7,6 +7,7 @@
 //     space 2  [id u64 BE][element]            -> an element of a spread collection (ElementKey); without an element:
 //                                                 the user key of the collection
 //     space 3  [expireAt u64 BE][user key]     -> expiry index, empty value; one for each key that has an expiry
+//     space 9  [time u64 BE][user key]         -> index of fields' times, empty value; one for each hash with such
 //   namespace 0, the store's own
 //     space 4  [namespace u32 BE][label u64 BE] -> [floor u64 BE][user key], a SCAN bookmark
 //     space 5  [database u32 BE]               -> [namespace u32 BE], where a database lives now
@@ -30,6 +31,7 @@ package enum KeySpace {
     package static var nextNamespace: UInt8 { 6 }
     package static var libraries: UInt8 { 7 }
     package static var collectionRuns: UInt8 { 8 }
+    package static var fieldTimes: UInt8 { 9 }
 }
 
 @usableFromInline
@@ -93,8 +95,13 @@ package struct KeyScratch {
 
     /// Space 3: the index entry of `user` under `expireAt`.
     package func expiry(_ namespace: UInt32, _ expireAt: UInt64, _ user: ByteView) -> ByteView {
-        prefix(namespace, KeySpace.expiry)
-        base.storeBytes(of: expireAt.bigEndian, toByteOffset: 5, as: UInt64.self)
+        timed(namespace, KeySpace.expiry, expireAt, user)
+    }
+
+    /// An entry of an index in the order of time: space 3 or 9.
+    package func timed(_ namespace: UInt32, _ space: UInt8, _ time: UInt64, _ user: ByteView) -> ByteView {
+        prefix(namespace, space)
+        base.storeBytes(of: time.bigEndian, toByteOffset: 5, as: UInt64.self)
         (base + 13).copyMemory(from: user.base, byteCount: user.count)
         return ByteView(base: base, count: user.count + 13)
     }

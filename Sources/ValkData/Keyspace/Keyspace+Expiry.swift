@@ -1,8 +1,10 @@
-// Giving back the space of expired keys. Readers never depend on it: for them a key is gone at its millisecond.
+// Giving back the space of expired keys and of expired fields of hashes. Readers never depend on it: for them a key or
+// a field is gone at its millisecond.
 //
-// Two ways lead here. Commands note expired keys that they met; `KeyAccess.removeNoted` removes those after the
-// command. And a timer calls `expireSome`, which walks the expiry index from its start to now. An index entry that no
-// longer agrees with its key (a blind SET replaced it, or it got another time) is stale and only removed itself.
+// Two ways lead here. Commands note expired keys that they met, and hashes of which they met expired fields;
+// `KeyAccess.removeNoted` removes those after the command. And a timer calls `expireSome`, which walks the expiry
+// index, then the index of fields' times (FieldTimes), each from its start to now. An index entry that no longer agrees
+// with its key (a blind SET replaced it, or it got another time) is stale and only removed itself.
 //
 // Who removes a key holds its stripe, looks again, and commits before letting go. The stripes are the dispatcher's: it
 // passes a try-lock and an unlock. A key whose stripe is taken is left for later.
@@ -16,6 +18,8 @@ import ValkEngine
 package struct ExpireProgress: Sendable {
     /// Keys removed.
     package var removed = 0
+    /// Fields of hashes removed.
+    package var removedFields = 0
     /// Index entries looked at.
     package var examined = 0
     /// The budget ended the walk: call again soon.
@@ -34,6 +38,8 @@ package final class ExpiryWalk {
     private let batch = WriteBatch()
     private let scratch = KeyScratch()
     private let bound = KeyScratch()
+    /// Removes fields. A reader of its own, because the walk goes on in the other one.
+    private let hashes: KeyAccess
     /// The database to begin with, so that a small budget serves all in turn.
     private var firstDatabase = 0
     private var lastFullWalk: UInt64 = 0
@@ -44,6 +50,8 @@ package final class ExpiryWalk {
     package init(_ keyspace: Keyspace, reader: StoreReader) {
         self.keyspace = keyspace
         self.reader = reader
+        hashes = KeyAccess(
+            keyspace, reader: StoreReader(keyspace.store, mayBlock: reader.mayBlock), batch: WriteBatch())
     }
 
     deinit {
@@ -51,8 +59,15 @@ package final class ExpiryWalk {
         bound.deallocate()
     }
 
+    /// Keeps no old tables and files alive until the next walk.
+    package func rest() {
+        reader.rest()
+        hashes.reader.rest()
+    }
+
     /// Removes what is due at `now`, looking at no more than about `budget` index entries and stopping soon after
-    /// `deadline` (monotonic nanoseconds). `onRemoved`: told which keys have gone, before their stripes are let go.
+    /// `deadline` (monotonic nanoseconds). `onRemoved`: told which keys have gone and which hashes have lost fields,
+    /// before their stripes are let go.
     package func expireSome(
         now: UInt64, budget: Int, deadline: UInt64 = UInt64.max, tryLock: (Int) -> Bool, unlock: (Int) -> Void,
         onRemoved: (([KeyEventRecord]) -> Void)? = nil
@@ -60,17 +75,25 @@ package final class ExpiryWalk {
         var progress = ExpireProgress()
         if now > lastFullWalk + Self.fullWalkMilliseconds {
             lastFullWalk = now
-            for i in 0..<keyspace.databaseCount { keyspace.swept[i] = 0 }
+            for i in 0..<keyspace.databaseCount {
+                keyspace.swept[i] = 0
+                keyspace.sweptFields[i] = 0
+            }
         }
         let count = keyspace.databaseCount
         let first = firstDatabase
         for i in 0..<count {
             let database = (first + i) % count
             let counts = keyspace.counts(database)
-            if counts.expires <= 0 && counts.unknown == 0 && keyspace.swept[database] != 0 { continue }
             if counts.keys <= 0 && counts.unknown == 0 && counts.expires <= 0 { continue }
-            let isDone = try walk(
-                database, now, budget - progress.examined, deadline, &progress, tryLock, unlock, onRemoved)
+            var isDone = true
+            for index in [Index.keys, .fields] where isDone {
+                if index == .keys && counts.expires <= 0 && counts.unknown == 0 && keyspace.swept[database] != 0 {
+                    continue
+                }
+                isDone = try walk(
+                    index, database, now, budget - progress.examined, deadline, &progress, tryLock, unlock, onRemoved)
+            }
             if !isDone {
                 firstDatabase = database
                 progress.isMoreLeft = true
@@ -81,25 +104,33 @@ package final class ExpiryWalk {
         return progress
     }
 
+    private enum Index {
+        case keys
+        case fields
+    }
+
     /// Returns whether everything due in `database` has been dealt with.
     private func walk(
-        _ database: Int, _ now: UInt64, _ budget: Int, _ deadline: UInt64, _ progress: inout ExpireProgress,
-        _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void, _ onRemoved: (([KeyEventRecord]) -> Void)?
+        _ index: Index, _ database: Int, _ now: UInt64, _ budget: Int, _ deadline: UInt64,
+        _ progress: inout ExpireProgress, _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void,
+        _ onRemoved: (([KeyEventRecord]) -> Void)?
     ) throws(Interruption) -> Bool {
         let namespace = keyspace.namespace(database)
+        let space = index == .keys ? KeySpace.expiry : KeySpace.fieldTimes
+        let swept = (index == .keys ? keyspace.swept : keyspace.sweptFields) + database
         let margin = now > Self.marginMilliseconds ? now - Self.marginMilliseconds : 1
         reader.begin()
         defer { reader.end() }
         let cursor = try reader.cursor(
-            lower: scratch.expiry(namespace, keyspace.swept[database], .empty),
-            upper: bound.expiry(namespace, now + 1, .empty))
+            lower: scratch.timed(namespace, space, swept.pointee, .empty),
+            upper: bound.timed(namespace, space, now + 1, .empty))
         try cursor.seekToFirst()
         var left = budget
         var skipped = false
         var reached: UInt64 = 0
         while cursor.isValid {
             if left <= 0 || Monotonic.nanoseconds() > deadline {
-                if !skipped { keyspace.swept[database] = max(keyspace.swept[database], min(reached, margin)) }
+                if !skipped { swept.pointee = max(swept.pointee, min(reached, margin)) }
                 return false
             }
             // A few at a time, so that stripes are held briefly.
@@ -111,10 +142,55 @@ package final class ExpiryWalk {
                 try cursor.next()
             }
             progress.examined += pending.count
-            if try !remove(pending, database, namespace, &progress, tryLock, unlock, onRemoved) { skipped = true }
+            let isDone =
+                index == .keys
+                ? try remove(pending, database, namespace, &progress, tryLock, unlock, onRemoved)
+                : try removeFields(
+                    pending, database, namespace, now, deadline, &progress, tryLock, unlock, onRemoved)
+            if !isDone { skipped = true }
         }
-        if !skipped { keyspace.swept[database] = margin }
+        if !skipped { swept.pointee = margin }
         return true
+    }
+
+    /// Removes what is due of the hashes of index entries whose stripes are free; false if something is left.
+    private func removeFields(
+        _ entries: [[UInt8]], _ database: Int, _ namespace: UInt32, _ now: UInt64, _ deadline: UInt64,
+        _ progress: inout ExpireProgress, _ tryLock: (Int) -> Bool, _ unlock: (Int) -> Void,
+        _ onRemoved: (([KeyEventRecord]) -> Void)?
+    ) throws(Interruption) -> Bool {
+        defer { letGo(unlock) }
+        var all = true
+        hashes.reader.mayBlock = reader.mayBlock
+        for entry in entries {
+            let key = Array(entry.dropFirst(KeyEncoding.expiryPrefixBytes))
+            if !take(key.withView { Stripes.index(of: $0) }, tryLock) {
+                all = false
+                continue
+            }
+            if keyspace.namespace(database) != namespace { return true }
+            var time: UInt64? = entry.withView { $0.base.bigEndian(5, UInt64.self) }
+            while let at = time {
+                let due = try key.withViewTyped { user throws(Interruption) in
+                    try hashes.removeDueFields(user, in: namespace, at: at, now: now)
+                }
+                // Expired keys are for the walk over the other index.
+                hashes.dropNoted()
+                progress.removedFields += due.removed
+                if let onRemoved, due.removed > 0 {
+                    var events = [KeyEventRecord(.hexpired, database: database, key: key)]
+                    if due.isGone { events.append(KeyEventRecord(.del, database: database, key: key)) }
+                    onRemoved(events)
+                }
+                time = due.timeOfMore
+                if time != nil && Monotonic.nanoseconds() > deadline {
+                    all = false
+                    break
+                }
+            }
+            letGo(unlock)
+        }
+        return all
     }
 
     /// Removes the keys of index entries whose stripes are free; false if some were not.
@@ -185,8 +261,9 @@ extension KeyAccess {
     @inline(__always)
     package var hasNoted: Bool { state.pointee.hasNoted }
 
-    /// Removes the expired keys that commands met, where the stripe is free. Call between transactions, holding no
-    /// stripe. `onRemoved` is told of each that has gone, before its stripe is let go. Returns how many were removed.
+    /// Removes the expired keys that commands met, and what is due of hashes of which they met expired fields, where
+    /// the stripe is free. Call between transactions, holding no stripe. `onRemoved` is told of each key that has gone
+    /// or was changed, before its stripe is let go. Returns how many keys were removed.
     package func removeNoted(
         now: UInt64, tryLock: (Int) -> Bool, unlock: (Int) -> Void, onRemoved: (ByteView) -> Void = { _ in }
     ) throws(Interruption) -> Int {
@@ -207,9 +284,16 @@ extension KeyAccess {
             if try removeExpired(user, namespace, now) {
                 removed += 1
                 onRemoved(user)
+            } else if try removeDueFields(user, in: namespace, at: nil, now: now).removed > 0 {
+                onRemoved(user)
             }
         }
         return removed
+    }
+
+    func dropNoted() {
+        noted.removeAll()
+        state.pointee.hasNoted = false
     }
 
     /// The noted key at `at`, which moves on to the next one; nil at the end.

@@ -32,6 +32,8 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
     private let expiredCount = Atomic<Int>(0)
     /// Per database: all index entries before this time have been dealt with. Expiry thread only.
     let swept: UnsafeMutablePointer<UInt64>
+    /// The same for the index of fields' times.
+    let sweptFields: UnsafeMutablePointer<UInt64>
 
     /// Reads the map and the bookmarks; waits for the disk.
     package init(
@@ -43,8 +45,10 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
         accesses = AccessTable(bytesMax: store.options.memoryBytes / 16)
         map = .allocate(capacity: databaseCount)
         swept = .allocate(capacity: databaseCount)
+        sweptFields = .allocate(capacity: databaseCount)
         for i in 0..<databaseCount { (map + i).initialize(to: UInt32(i + 1)) }
         swept.initialize(repeating: 0, count: databaseCount)
+        sweptFields.initialize(repeating: 0, count: databaseCount)
         var next = Self.firstFreshNamespace
         var fault: Interruption?
         var loaded: ScanBookmarks?
@@ -66,6 +70,7 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
     deinit {
         map.deallocate()
         swept.deallocate()
+        sweptFields.deallocate()
     }
 
     private static func readMap(
@@ -113,6 +118,7 @@ package final class Keyspace: @unchecked Sendable {  // The map's words are atom
 
     func publish(_ database: Int, _ namespace: UInt32) {
         swept[database] = 0
+        sweptFields[database] = 0
         valk_store_release_u32(map + database, namespace)
     }
 

@@ -1,5 +1,5 @@
-// The regular removal of expired keys: a walk over the expiry index on a worker, ten times a second, a bounded number
-// of entries a time. Off with DEBUG SET-ACTIVE-EXPIRE 0; readers see expired keys as absent in any case.
+// The regular removal of expired keys and fields: a walk over their indexes on a worker, ten times a second, a bounded
+// number of entries a time. Off with DEBUG SET-ACTIVE-EXPIRE 0; readers see what has expired as absent in any case.
 
 import Synchronization
 import ValkBase
@@ -12,15 +12,16 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
     private static let entriesPerRun = 50_000
     private static let nanosecondsPerRun: UInt64 = 25_000_000
 
+    /// Kinds of the events that the removal tells of: of keys, of fields, of hashes that have no field any more.
+    private static let kinds: KeyEventKinds = [.expired, .hash, .generic]
+
     private let walk: ExpiryWalk
-    private let reader: StoreReader
     private let isRunning = Atomic<Bool>(false)
     unowned(unsafe) private let server: Server
 
     init(server: Server) {
         self.server = server
-        reader = StoreReader(server.store, mayBlock: true)
-        walk = ExpiryWalk(server.keyspace, reader: reader)
+        walk = ExpiryWalk(server.keyspace, reader: StoreReader(server.store, mayBlock: true))
     }
 
     /// Asks a worker for one run, unless one is under way.
@@ -37,16 +38,16 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
     /// While runs are off it must not keep old tables and files alive. On any thread, regularly.
     func rest() {
         if isRunning.exchange(true, ordering: .acquiring) { return }
-        reader.rest()
+        walk.rest()
         isRunning.store(false, ordering: .releasing)
     }
 
     private func run(_ executor: Executor) {
         let stripes = server.stripes
         let kinds = KeyEventKinds(rawValue: server.settings.keyEventKinds.load(ordering: .relaxed))
-        let isListenedTo = kinds.contains(.expired) || !server.tracking.isEmpty
+        let isListenedTo = !kinds.isDisjoint(with: Self.kinds) || !server.tracking.isEmpty
         // The walk may have nothing to do for long; it must not keep old tables and files alive.
-        defer { reader.rest() }
+        defer { walk.rest() }
         do throws(Interruption) {
             let progress = try walk.expireSome(
                 now: server.clock.milliseconds(), budget: Self.entriesPerRun,
@@ -63,9 +64,9 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
         if !server.tracking.isEmpty {
             for record in removed { record.key.withView { executor.invalidateExpired($0, on: nil) } }
         }
-        if !kinds.contains(.expired) { return }
         var publications: [Publication] = []
-        for record in removed { record.publish(kinds, to: &publications) }
+        for record in removed where kinds.contains(record.event.kind) { record.publish(kinds, to: &publications) }
+        if publications.isEmpty { return }
         server.pubSub.deliver(publications, server.loops, on: nil)
     }
 }

@@ -1,4 +1,4 @@
-// Hashes: fields with values. HINCRBY and HINCRBYFLOAT, random fields and scans are in the files beside this one.
+// Hashes: fields with values. Numbers, the expiry of fields, random fields and scans are in the files beside this one.
 //
 // A field whose own time has passed is absent for all commands; it counts in HLEN until it is removed, as in Redis.
 // Replies, errors and their order are those of Redis 7.0.15.
@@ -26,17 +26,14 @@ package enum HashCommands {
             guard c.canBeElement(args[i]) else { return }
             i += 2
         }
-        let before = hash.count
-        let tag = hash.tag
-        let expiring = hash.extra[0]
+        let before = Header(hash)
+        var added = 0
         i = 2
         while i < args.count {
-            try put(c, &hash, args[i], args[i + 1])
+            if try put(c, &hash, args[i], args[i + 1]) { added += 1 }
             i += 2
         }
-        let added = hash.count - before
-        let isSame = added == 0 && tag == hash.tag && expiring == hash.extra[0]
-        try save(c, &hash, .hset, isSame: isSame, changes: (args.count - 2) / 2)
+        try save(c, &hash, .hset, isSame: before == Header(hash), changes: (args.count - 2) / 2)
         reply(added)
     }
 
@@ -45,22 +42,35 @@ package enum HashCommands {
         guard var hash = try c.collectionToChange(args[1], .hash) else { return }
         guard c.canBeElement(args[2]) else { return }
         if try find(c, hash, args[2]) != nil { return c.reply.integer(0) }
-        try put(c, &hash, args[2], args[3])
+        _ = try put(c, &hash, args[2], args[3])
         try c.save(&hash, at: args[1], .hset)
         c.reply.integer(1)
     }
 
-    /// Sets a field and its expiry; `count` is kept.
+    /// What a hash's entry says beside the elements that may lie in it.
+    struct Header: Equatable {
+        private let count: Int
+        private let tag: UInt8
+        private let time: UInt64
+
+        init(_ hash: borrowing Collection) {
+            count = hash.count
+            tag = hash.tag
+            time = hash.extra[0]
+        }
+    }
+
+    /// Sets a field and its expiry; `count` is kept. Returns whether the field is new: an expired one is not there.
     static func put(
         _ c: CommandContext, _ hash: inout Collection, _ field: ByteView, _ value: ByteView, expireAt: UInt64 = 0
-    ) throws(Interruption) {
-        let key = c.keys.element.member(field)
-        let old = try c.keys.find(hash, key)
-        if let old, old.expireAt != 0 { hash.extra[0] &-= 1 }
-        if expireAt != 0 { hash.extra[0] &+= 1 }
-        if old == nil { hash.count += 1 }
-        try c.keys.put(&hash, key, value, expireAt: expireAt, isNew: old == nil)
+    ) throws(Interruption) -> Bool {
+        let old = try c.keys.find(hash, c.keys.element.member(field))
+        let wasExpired = old.map { $0.expireAt != 0 && $0.expireAt <= c.now } ?? false
+        let isNew = old == nil
+        try c.keys.putField(&hash, field, value, expireAt: expireAt, old: old)
+        if isNew { hash.count += 1 }
         grow(c, &hash, field, value)
+        return isNew || wasExpired
     }
 
     /// Notes when Redis would give up its compact form.
@@ -89,16 +99,19 @@ package enum HashCommands {
         let args = c.args
         guard var hash = try c.collectionToChange(args[1], .hash) else { return }
         var removed = 0
-        for i in 2..<args.count where hash.count > 0 && c.keys.fitsElement(args[i]) {
-            let key = c.keys.element.member(args[i])
-            guard let old = try c.keys.find(hash, key) else { continue }
-            if old.expireAt == 0 || old.expireAt > c.now { removed += 1 }
-            if old.expireAt != 0 { hash.extra[0] &-= 1 }
-            c.keys.remove(&hash, key)
-            hash.count -= 1
-        }
+        for i in 2..<args.count where try take(c, &hash, args[i]) { removed += 1 }
         if removed > 0 { try c.save(&hash, at: args[1], .hdel, changes: removed) }
         c.reply.integer(removed)
+    }
+
+    /// Takes a live field out; false when it is not there. `count` is kept.
+    static func take(
+        _ c: CommandContext, _ hash: inout Collection, _ field: ByteView
+    ) throws(Interruption) -> Bool {
+        guard let old = try element(c, hash, field) else { return false }
+        c.keys.removeField(&hash, field, old: old)
+        hash.count -= 1
+        return true
     }
 
     // MARK: Reading
@@ -116,7 +129,10 @@ package enum HashCommands {
     ) throws(Interruption) -> Element? {
         if hash.count == 0 || !c.keys.fitsElement(field) { return nil }
         guard let element = try c.keys.find(hash, c.keys.element.member(field)) else { return nil }
-        if element.expireAt != 0 && element.expireAt <= c.now { return nil }
+        if element.expireAt != 0 && element.expireAt <= c.now {
+            c.keys.noteDueField(c.args[1])
+            return nil
+        }
         return element
     }
 

@@ -53,12 +53,9 @@ package enum HashNumberCommands {
         _ c: CommandContext, _ hash: inout Collection, _ value: ByteView, _ expireAt: UInt64,
         _ event: @autoclosure () -> KeyEvent
     ) throws(Interruption) {
-        let count = hash.count
-        let tag = hash.tag
-        let expiring = hash.extra[0]
-        try HashCommands.put(c, &hash, c.args[2], value, expireAt: expireAt)
-        let isSame = hash.count == count && hash.tag == tag && hash.extra[0] == expiring
-        try HashCommands.save(c, &hash, event(), isSame: isSame, changes: 1)
+        let before = HashCommands.Header(hash)
+        _ = try HashCommands.put(c, &hash, c.args[2], value, expireAt: expireAt)
+        try HashCommands.save(c, &hash, event(), isSame: before == HashCommands.Header(hash), changes: 1)
     }
 
     private static func parse(_ text: ByteView, into slot: UnsafeMutableRawPointer) -> Bool {
