@@ -324,6 +324,16 @@ int valk_format_long_double(const void *value16, char *buffer, size_t capacity) 
     return n;
 }
 
+int valk_format_fixed(double value, int digits, bool trims, char *buffer, size_t capacity) {
+    int n = snprintf(buffer, capacity, "%.*f", digits, value);
+    if (n < 0 || (size_t)n >= capacity) return 0;
+    if (trims && memchr(buffer, '.', (size_t)n)) {
+        while (n > 0 && buffer[n - 1] == '0') n--;
+        if (n > 0 && buffer[n - 1] == '.') n--;
+    }
+    return n;
+}
+
 int valk_format_double(double value, char *buffer, size_t capacity) {
     if (isinf(value)) return snprintf(buffer, capacity, value > 0 ? "inf" : "-inf");
     if (isnan(value)) return snprintf(buffer, capacity, "nan");

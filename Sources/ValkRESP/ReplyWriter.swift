@@ -133,15 +133,16 @@ package struct ReplyWriter {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { scratch in
             guard let base = scratch.baseAddress else { return }
             let n = Int(valk_format_double(value, base, 64))
-            let text = ByteView(base: UnsafeRawPointer(base), count: n)
-            if version >= 3 {
-                out.pointee.append(UInt8(ascii: ","))
-                out.pointee.append(text)
-                crlf()
-            } else {
-                bulk(text)
-            }
+            double(text: ByteView(base: UnsafeRawPointer(base), count: n))
         }
+    }
+
+    /// A double that is written already.
+    package func double(text: ByteView) {
+        if version < 3 { return bulk(text) }
+        out.pointee.append(UInt8(ascii: ","))
+        out.pointee.append(text)
+        crlf()
     }
 
     package func boolean(_ value: Bool) {

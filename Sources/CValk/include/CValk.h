@@ -189,6 +189,8 @@ double valk_long_double_value(const void *value16);
 bool valk_add_long_double(void *accumulator16, const void *increment16);
 /// Fixed notation with at most 17 decimals, trailing zeros removed (Redis's "human" form). Returns the length.
 int valk_format_long_double(const void *value16, char *buffer, size_t capacity);
+/// Fixed notation with `digits` decimals, without trailing zeros where it `trims`. Returns the length, 0 without room.
+int valk_format_fixed(double value, int digits, bool trims, char *buffer, size_t capacity);
 /// Shortest-ish double text as Redis prints it ("%.17g" and integers without a fraction). Returns the length.
 int valk_format_double(double value, char *buffer, size_t capacity);
 

@@ -105,6 +105,16 @@ extension CommandSpecs {
             "zintercard": Handler(run: SortedSetAlgebra.zintercard),
             "zdiff": Handler(run: SortedSetAlgebra.zdiff),
             "zdiffstore": Handler(run: SortedSetAlgebra.zdiffstore),
+            "geoadd": Handler(run: GeoCommands.geoadd),
+            "geodist": Handler(run: GeoCommands.geodist),
+            "geohash": Handler(run: GeoCommands.geohash),
+            "geopos": Handler(run: GeoCommands.geopos),
+            "geosearch": Handler(run: GeoSearchCommands.geosearch),
+            "geosearchstore": Handler(run: GeoSearchCommands.geosearchstore),
+            "georadius": Handler(run: GeoSearchCommands.georadius),
+            "georadius_ro": Handler(run: GeoSearchCommands.georadiusRO),
+            "georadiusbymember": Handler(run: GeoSearchCommands.georadiusbymember),
+            "georadiusbymember_ro": Handler(run: GeoSearchCommands.georadiusbymemberRO),
         ]
     }
 }
