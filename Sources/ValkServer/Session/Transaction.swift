@@ -33,6 +33,9 @@ final class Transaction {
     private let mark = WatchMark()
     /// Some queued command writes; some may need every key.
     var hasWrites = false
+    /// Some queued command is one that CLIENT PAUSE WRITE holds back. A script that says it only reads is none, though it
+    /// is among `hasWrites`: what it was when it was queued, it need not be any more when it runs.
+    var isHeldWithWrites = false
     /// Some queued command may store more than there was.
     var storesMore = false
     /// Some queued command runs a script.
@@ -86,6 +89,7 @@ final class Transaction {
         views?.deallocate()
         views = nil
         hasWrites = false
+        isHeldWithWrites = false
         storesMore = false
         hasScripts = false
         isLengthy = false
