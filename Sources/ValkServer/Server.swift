@@ -46,6 +46,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let clockRuns: Bool
     package let logger: Logger
     package let registry = ClientRegistry()
+    let clientMemory: ClientMemory
     package let monitors: MonitorFeed
     package let pubSub: PubSubRegistry
     private var trackingRegistry: TrackingRegistry?
@@ -122,6 +123,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         multiIndex = Self.index(of: "multi", table)
         discardIndex = Self.index(of: "discard", table)
         pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
+        clientMemory = ClientMemory(loopCount: max(1, options.loopCount))
         gate = ServerGate()
         users = UserRegistry(AccessCatalog(table, removed: commands.removed), gate)
         monitors = MonitorFeed(gate: gate)

@@ -147,6 +147,10 @@ package enum ConfigSchema {
                 help: "Replies kept for a client that does not read: closed at the hard limit, or above the soft one "
                     + "for so many seconds; 0 sets no limit."),
             ConfigDirective(
+                "maxmemory-clients", .memoryOrPercent, "0", unit: "bytes",
+                help: "Memory that clients may take all together, also as a part of maxmemory (5%); beyond it the "
+                    + "largest are closed. 0 sets no limit."),
+            ConfigDirective(
                 "tracking-table-max-keys", .integer(upToLong), "1000000", unit: "keys",
                 help: "Keys that are remembered for CLIENT TRACKING at most, whose clients are then told; 0 sets no "
                     + "limit."),

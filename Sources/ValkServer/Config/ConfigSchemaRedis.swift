@@ -106,7 +106,6 @@ extension ConfigSchema {
             memory("stream-node-max-bytes", upToLong, "4096", .encodings),
             int("stream-node-max-entries", upToLong, "100", .encodings),
             int("maxmemory-eviction-tenacity", 0...100, "10", .eviction),
-            ConfigDirective("maxmemory-clients", .memoryOrPercent, "0", .live, .ignored(.clients), unit: "bytes"),
             bool("lazyfree-lazy-eviction", "no", .live, .allocator),
             bool("lazyfree-lazy-expire", "no", .live, .allocator),
             bool("lazyfree-lazy-server-del", "no", .live, .allocator),

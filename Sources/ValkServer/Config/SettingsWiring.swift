@@ -237,6 +237,22 @@ package struct SettingsWiring: Sendable {
                 logFactor: config.integer("lfu-log-factor"), decayMinutes: config.integer("lfu-decay-time")))
     }
 
+    /// The limit on the memory of clients, which may be a part of `maxmemory`.
+    package func wireClientMemory(_ server: Server) {
+        let names = ["maxmemory-clients", "maxmemory"]
+        config.onChange(ofAny: names) { [self, unowned server] () throws(ConfigValueError) in
+            applyClientMemory(server)
+        }
+        applyClientMemory(server)
+    }
+
+    private func applyClientMemory(_ server: Server) {
+        let value = config.integer("maxmemory-clients")
+        // A part is given as negative percent.
+        let (hundredths, rest) = config.integer("maxmemory").quotientAndRemainder(dividingBy: 100)
+        server.clientMemory.limit = value >= 0 ? value : hundredths * -value + rest * -value / 100
+    }
+
     /// normal, slave, pubsub: hard, soft, seconds each.
     private static func outputLimits(_ value: ConfigValue) -> [Int] {
         let numbers = value.words.enumerated().filter { $0.offset % 4 != 0 }.map { Int($0.element) ?? 0 }

@@ -133,6 +133,7 @@ extension EventLoop {
             if n > 0 { s.pointee.input.advance(n) }
         } while s.pointee.loopFlags.contains(.tlsHasMore)
             && (s.pointee.phase == .outputBlocked || s.pointee.phase == .waiting)
+        if s.pointee.phase != .closed { countMemory(connection) }
         if s.pointee.loopFlags.contains(.tlsWritesWhenReadable) && s.pointee.phase != .closed {
             s.pointee.loopFlags.remove(.tlsWritesWhenReadable)
             flushOutput(connection)

@@ -28,6 +28,7 @@ extension EventLoop {
             readable(connection)
         }
         if connection.state.pointee.phase != .closed { flushOutput(connection) }
+        if connection.state.pointee.phase != .closed { countMemory(connection) }
     }
 
     /// Gives the socket what may leave; afterwards resumes, arms, or closes as the outcome demands. In the middle of a
@@ -177,7 +178,9 @@ extension EventLoop {
             } else {
                 i += 1
             }
-            if moved && s.pointee.phase != .closed { flushOutput(connection) }
+            if !moved || s.pointee.phase == .closed { continue }
+            flushOutput(connection)
+            if s.pointee.phase != .closed { countMemory(connection) }
         }
         if hot.pointee.held.count == 0 { awaitsLog.store(false, ordering: .relaxed) }
     }
@@ -211,6 +214,7 @@ extension EventLoop {
         if s.pointee.phase == .paused { server.registry.notePaused(-1) }
         if s.pointee.phase == .waiting { forgetWaiting(connection) }
         s.pointee.phase = .closed
+        forgetMemory(connection)
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }
         if let event = connection.sleepEvent { event_free(event) }
@@ -264,6 +268,7 @@ extension EventLoop {
         if s.pointee.output != nil && exceedsLimits(s) {
             return closeOverLimit(connection)
         }
+        defer { countMemory(connection) }
         guard s.pointee.phase == .open && s.pointee.input.isEmpty else { return }
         // A client that has gone back to small requests does not need the room that a big one took.
         if s.pointee.input.capacity > 0

@@ -169,6 +169,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             awaitsLog.store(true, ordering: .sequentiallyConsistent)
             releaseHeld()
         }
+        if server.clientMemory.isExceeded { evictClients() }
         if hot.pointee.closed.count > 0 { removeClosed() }
     }
 
@@ -192,6 +193,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             if delay > 0 { keepPace(connection, nanoseconds: delay) }
         }
         flushOutput(connection)
+        if s.pointee.phase != .closed { countMemory(connection) }
     }
 
     /// The connection has output or something to settle at the turn's end.
@@ -258,6 +260,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         connection.slot = connections.count
         connections.append(connection)
         server.registry.add(connection)
+        countMemory(connection)
         open(connection)
     }
 
@@ -289,6 +292,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         executor.rest(isIdle: false)
         // Safety net for a wake-up that got lost.
         if awaitsLog.load(ordering: .relaxed) { releaseHeld() }
+        keepMaxima()
         let count = connections.count
         if count > 0 {
             for _ in 0..<min(count, count / Self.cronHertz + 1) {
@@ -307,6 +311,8 @@ struct LoopState: ~Copyable {
     var stopDeadline: UInt64 = 0
     /// Monotonic nanoseconds at the turn's start.
     var now: UInt64 = 0
+    /// Of `now`, as the largest buffers are remembered by it; it moves ten times a second.
+    var second = 0
     /// End of this turn's last write in the log; 0 for none.
     var turnPosition: UInt64 = 0
     /// Closed in this turn; forgotten at its end.

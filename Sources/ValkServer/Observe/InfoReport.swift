@@ -131,6 +131,9 @@ struct InfoReport {
         out.field("connected_clients", server.registry.count)
         out.field("cluster_connections", 0)
         out.field("maxclients", administration.config.integer("maxclients"))
+        let maxima = server.clientMemory.recentMaxima
+        out.field("client_recent_max_input_buffer", maxima.input)
+        out.field("client_recent_max_output_buffer", maxima.output)
         out.field("blocked_clients", server.registry.pausedCount + server.waitingClients.count)
         out.field("tracking_clients", server.tracking.clientCount)
         out.field("clients_in_timeout_table", 0)
@@ -179,6 +182,7 @@ struct InfoReport {
         out.field("mem_total_replication_buffers", 0)
         out.field("mem_cluster_links", 0)
         out.field("mem_clients_slaves", 0)
+        out.field("mem_clients_normal", server.clientMemory.bytes)
         out.field("mem_aof_buffer", 0)
         out.field("mem_allocator", "libc")
         out.field("active_defrag_running", 0)
@@ -260,7 +264,7 @@ struct InfoReport {
         out.field("expired_keys", totals[.expiredKeys])
         let exceeded = server.dataLimit.exceededMilliseconds
         out.field("evicted_keys", totals[.evictedKeys])
-        out.field("evicted_clients", 0)
+        out.field("evicted_clients", totals[.evictedClients])
         out.field("total_eviction_exceeded_time", exceeded.total)
         out.field("current_eviction_exceeded_time", exceeded.current)
         out.field("keyspace_hits", totals[.keyspaceHits])
