@@ -88,8 +88,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let listeners = ListenerSet()
     private var isStarted = false
     private let nextLoop = Atomic<Int>(0)
-    private var expiryCycle: ExpiryCycle?
-    private var evictions: (limit: DataLimit, cycle: EvictionCycle)?
+    private var expiryCycle: BackgroundCycle?
+    private var evictions: (limit: DataLimit, cycle: BackgroundCycle)?
     private let baseline = Lock()
     private var baselineWords: [UInt64] = []
     private var baselineLatencies: [Int: LatencyHistogram] = [:]
@@ -130,8 +130,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         runningScripts = RunningScripts(gate: gate)
         trackingRegistry = TrackingRegistry(server: self)
         workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
-        expiryCycle = ExpiryCycle(server: self)
-        evictions = (DataLimit(server: self), EvictionCycle(server: self))
+        expiryCycle = BackgroundCycle(ExpiryCycle(server: self), server: self)
+        evictions = (DataLimit(server: self), BackgroundCycle(EvictionCycle(server: self), server: self))
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
     }
 
@@ -155,7 +155,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         return evictions.limit
     }
 
-    var evictionCycle: EvictionCycle {
+    var evictionCycle: BackgroundCycle {
         guard let evictions else { preconditionFailure("server has no evictions") }
         return evictions.cycle
     }
