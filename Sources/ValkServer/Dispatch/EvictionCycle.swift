@@ -35,6 +35,8 @@ final class EvictionCycle: BackgroundWork, @unchecked Sendable {  // `walk` belo
     }
 
     func run(_ executor: Executor) -> BackgroundEnd {
+        // In a pause nothing that is stored changes.
+        if server.gate.isPaused { return .isStuck }
         let deadline = Monotonic.nanoseconds() + EvictionCycle.nanosecondsPerRun
         var removed = 0
         var hasCandidates = true
