@@ -248,6 +248,15 @@ package enum ConfigSchema {
                 "loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice",
                 help: "The least important events that are logged."),
             ConfigDirective(
+                "crash-log-enabled", .bool, "yes", help: "A crash writes a report with a stack trace into the log."),
+            ConfigDirective(
+                "oom-score-adj", .choice(["no", "yes", "relative", "absolute"]), "no",
+                help: "Whether the kernel's score of this process for when memory runs out is adjusted: by "
+                    + "oom-score-adj-values on top of what it was (yes, relative), or to just that."),
+            ConfigDirective(
+                "oom-score-adj-values", .threeIntegers, "0 200 800",
+                help: "The adjustment is the first; Redis has the others for replicas and child processes."),
+            ConfigDirective(
                 "always-show-logo", .bool, "no", .atStart, help: "Kept for Redis' files; the banner is always short."),
             ConfigDirective(
                 "shutdown-on-sigint", .choices(["default", "save", "nosave", "now", "force"]), "default",
