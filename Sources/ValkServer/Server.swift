@@ -47,6 +47,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     package let logger: Logger
     package let registry = ClientRegistry()
     let clientMemory: ClientMemory
+    /// The last look for expired keys has come to its end.
+    let expiryIsThrough = Atomic<Bool>(true)
     package let monitors: MonitorFeed
     package let pubSub: PubSubRegistry
     private var trackingRegistry: TrackingRegistry?

@@ -33,6 +33,7 @@ final class ExpiryCycle: BackgroundWork, @unchecked Sendable {  // `walk` belong
         let stripes = server.stripes
         let kinds = KeyEventKinds(rawValue: server.settings.keyEventKinds.load(ordering: .relaxed))
         let isListenedTo = !kinds.isDisjoint(with: Self.kinds) || !server.tracking.isEmpty
+        let before = Self.threadMicroseconds()
         do throws(Interruption) {
             let progress = try walk.expireSome(
                 now: server.clock.milliseconds(), budget: Self.entriesPerRun,
@@ -40,11 +41,20 @@ final class ExpiryCycle: BackgroundWork, @unchecked Sendable {  // `walk` belong
                 unlock: { stripes.release($0) }, onRemoved: isListenedTo ? { self.tell($0, kinds, executor) } : nil)
             if !executor.changedKeys.isEmpty { executor.broadcastChanges(on: nil) }
             if progress.removed > 0 { executor.counters.add(.expiredKeys, progress.removed) }
+            if progress.isMoreLeft { executor.counters.add(.expiryRunsCut) }
+            server.expiryIsThrough.store(!progress.isMoreLeft, ordering: .relaxed)
         } catch {
             executor.counters.add(.expiryFaults)
         }
+        executor.counters.add(.expiryMicroseconds, Self.threadMicroseconds() - before)
         // What is left has its turn at the next tick.
         return .isDone
+    }
+
+    /// CPU time of this thread.
+    private static func threadMicroseconds() -> Int {
+        var (user, system) = (UInt64(0), UInt64(0))
+        return valk_thread_cpu_times(&user, &system) == 0 ? Int(user + system) : 0
     }
 
     private func tell(_ removed: [KeyEventRecord], _ kinds: KeyEventKinds, _ executor: Executor) {

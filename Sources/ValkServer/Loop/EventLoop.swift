@@ -38,6 +38,9 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     private(set) var connections: [Connection] = []
     /// Replies wait for the log: the log's observer posts to loops that say so.
     let awaitsLog = Atomic<Bool>(false)
+    /// CPU time of the thread, microseconds, as it was at the last tick.
+    let userTime = Atomic<UInt64>(0)
+    let systemTime = Atomic<UInt64>(0)
     /// Whose command has just ended, while those who track its keys are told.
     var running: Connection?
     /// Commands of this turn that wait for the disk; handed to workers at its end.
@@ -286,6 +289,13 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
 
     // MARK: Cron
 
+    private func noteTimes() {
+        var (user, system) = (UInt64(0), UInt64(0))
+        guard valk_thread_cpu_times(&user, &system) == 0 else { return }
+        userTime.store(user, ordering: .relaxed)
+        systemTime.store(system, ordering: .relaxed)
+    }
+
     private func cron() {
         openTurn()
         // An idle loop must not keep old tables and files alive.
@@ -293,6 +303,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         // Safety net for a wake-up that got lost.
         if awaitsLog.load(ordering: .relaxed) { releaseHeld() }
         keepMaxima()
+        noteTimes()
         let count = connections.count
         if count > 0 {
             for _ in 0..<min(count, count / Self.cronHertz + 1) {

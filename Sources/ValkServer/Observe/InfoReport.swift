@@ -262,6 +262,10 @@ struct InfoReport {
         out.field("sync_partial_ok", 0)
         out.field("sync_partial_err", 0)
         out.field("expired_keys", totals[.expiredKeys])
+        // Of keys that have expired and are still stored; while some are left it is not known how many.
+        if server.expiryIsThrough.load(ordering: .relaxed) { out.field("expired_stale_perc", "0.00") }
+        out.field("expired_time_cap_reached_count", totals[.expiryRunsCut])
+        out.field("expire_cycle_cpu_milliseconds", totals[.expiryMicroseconds] / 1000)
         let exceeded = server.dataLimit.exceededMilliseconds
         out.field("evicted_keys", totals[.evictedKeys])
         out.field("evicted_clients", totals[.evictedClients])
@@ -283,9 +287,13 @@ struct InfoReport {
         out.field("tracking_total_items", server.tracking.table.itemCount)
         out.field("tracking_total_prefixes", server.tracking.prefixCount)
         out.field("unexpected_error_replies", 0)
+        out.field("dump_payload_sanitizations", 0)
         // Loops read and write for themselves.
         out.field("io_threaded_reads_processed", 0)
         out.field("io_threaded_writes_processed", 0)
+        // Clients borrow a buffer while they have replies.
+        out.field("reply_buffer_shrinks", 0)
+        out.field("reply_buffer_expands", 0)
         out.field("total_error_replies", totals[.errorReplies])
         out.field("total_reads_processed", totals[.reads])
         out.field("total_writes_processed", totals[.writes])
@@ -322,6 +330,11 @@ struct InfoReport {
         out.field("used_cpu_user", own.user)
         out.field("used_cpu_sys_children", children.system)
         out.field("used_cpu_user_children", children.user)
+        // Redis has one thread that runs commands; here those are the event loops.
+        let system = server.loops.reduce(0) { $0 + $1.systemTime.load(ordering: .relaxed) }
+        let user = server.loops.reduce(0) { $0 + $1.userTime.load(ordering: .relaxed) }
+        out.field("used_cpu_sys_main_thread", ProcessFacts.seconds(system))
+        out.field("used_cpu_user_main_thread", ProcessFacts.seconds(user))
     }
 
     private mutating func writeCommandStats() {
