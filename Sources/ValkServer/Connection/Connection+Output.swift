@@ -35,7 +35,19 @@ extension EventLoop {
     /// turn that has run commands of the connection it does nothing: the turn's end does it, after the log.
     func flushOutput(_ connection: Connection) {
         let s = connection.state
-        if s.pointee.loopFlags.contains(.touched) || s.pointee.phase == .sleeping { return }
+        if s.pointee.loopFlags.contains(.touched) { return }
+        writeOut(connection, s)
+    }
+
+    /// In the middle of a turn: lets go what the socket takes of a client that only reads, unless this turn has written
+    /// something that a reader may have seen and the log not.
+    func flushEarly(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
+        if hot.pointee.turnPosition > 0 || s.pointee.turnPosition > 0 || s.pointee.heldFirst.position > 0 { return }
+        writeOut(connection, s)
+    }
+
+    private func writeOut(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
+        if s.pointee.phase == .sleeping { return }
         guard let output = s.pointee.output else {
             if s.pointee.phase == .closing { close(connection) }
             return
@@ -67,6 +79,7 @@ extension EventLoop {
             if n < free && !s.pointee.loopFlags.contains(.tlsWritesWhenReadable) { armWrite(connection) }
         }
         if s.pointee.outputSent == output.pointee.count {
+            s.pointee.repliesAreLarge = s.pointee.outputSent >= BufferPool.keptBytesMax
             s.pointee.output = nil
             s.pointee.outputSent = 0
             s.pointee.softLimitSince = 0

@@ -126,6 +126,8 @@ struct ConnectionState: ~Copyable {
     var output: UnsafeMutablePointer<ByteBuffer>?
     /// Bytes of `output` that the socket has taken.
     var outputSent = 0
+    /// The last replies were more than a small buffer holds, and the next ones may be, too.
+    var repliesAreLarge = false
     /// Bytes the socket has taken in the connection's whole life.
     var totalSent: UInt64 = 0
     var totalReceived: UInt64 = 0
