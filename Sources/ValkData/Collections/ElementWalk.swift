@@ -7,8 +7,9 @@ import ValkBase
 import ValkEngine
 
 package struct ElementWalk: ~Copyable {
-    private let keys: KeyAccess
-    private let cursor: StoreCursor?
+    // Both without reference counting: `keys` outlives every walk, and the cursor is let go at the end.
+    private unowned(unsafe) let keys: KeyAccess
+    private let cursor: Unmanaged<StoreCursor>?
     private let packed: PackedElements
     /// Offsets of the packed elements within the bounds.
     private var offsets: UnsafeMutablePointer<Int32>?
@@ -23,9 +24,10 @@ package struct ElementWalk: ~Copyable {
         self.keys = keys
         packed = collection.packed
         if collection.isSpread {
-            cursor = try keys.reader.cursor(
-                lower: lower.encoded(collection.namespace, collection.id),
-                upper: upper.encoded(collection.namespace, collection.id))
+            cursor = .passRetained(
+                try keys.reader.cursor(
+                    lower: lower.encoded(collection.namespace, collection.id),
+                    upper: upper.encoded(collection.namespace, collection.id)))
             return
         }
         cursor = nil
@@ -46,14 +48,21 @@ package struct ElementWalk: ~Copyable {
         }
     }
 
+    deinit { cursor?.release() }
+
     /// All elements of one kind.
     package init(_ keys: KeyAccess, _ collection: borrowing Collection, _ kind: UInt8) throws(Interruption) {
         try self.init(
             keys, collection, from: keys.elementBound().bound(kind), to: keys.elementBound().bound(kind + 1))
     }
 
+    /// From here on the walk ends when it has passed so many deleted elements; `hasRunOut` tells.
+    package func setDeadBudget(_ count: Int) { cursor?._withUnsafeGuaranteedRef { $0.deadBudget = count } }
+
+    package var hasRunOut: Bool { cursor?._withUnsafeGuaranteedRef { $0.deadBudget <= 0 } ?? false }
+
     package var isValid: Bool {
-        if let cursor { return cursor.isValid }
+        if let cursor { return cursor._withUnsafeGuaranteedRef { $0.isValid } }
         return at >= 0 && at < count
     }
 
@@ -64,7 +73,7 @@ package struct ElementWalk: ~Copyable {
 
     /// The element's key, its kind first.
     package var key: ByteView {
-        if let cursor { return cursor.key.dropFirst(ElementKey.prefixBytes) }
+        if let cursor { return cursor._withUnsafeGuaranteedRef { $0.key.dropFirst(ElementKey.prefixBytes) } }
         return place.key
     }
 
@@ -79,7 +88,7 @@ package struct ElementWalk: ~Copyable {
     }
 
     package var expireAt: UInt64 {
-        if let cursor { return cursor.entry.pointee.expireAt }
+        if let cursor { return cursor._withUnsafeGuaranteedRef { $0.entry.pointee.expireAt } }
         return place.element.expireAt
     }
 
@@ -90,7 +99,7 @@ package struct ElementWalk: ~Copyable {
     }
 
     package func value() throws(Interruption) -> ByteView {
-        if let cursor { return try cursor.value() }
+        if let cursor { return try cursor.borrow { cursor throws(Interruption) in try cursor.value() } }
         return place.element.value
     }
 
@@ -103,36 +112,42 @@ package struct ElementWalk: ~Copyable {
 
     package mutating func seekToFirst() throws(Interruption) {
         at = 0
-        if let cursor { try cursor.seekToFirst() }
+        if let cursor { try cursor.borrow { cursor throws(Interruption) in try cursor.seekToFirst() } }
     }
 
     package mutating func seekToLast() throws(Interruption) {
         at = count - 1
-        if let cursor { try cursor.seekToLast() }
+        if let cursor { try cursor.borrow { cursor throws(Interruption) in try cursor.seekToLast() } }
     }
 
     package mutating func next() throws(Interruption) {
         try count()
         at += 1
-        if let cursor { try cursor.next() }
+        if let cursor { try cursor.borrow { cursor throws(Interruption) in try cursor.next() } }
     }
 
     package mutating func previous() throws(Interruption) {
         try count()
         at -= 1
-        if let cursor { try cursor.previous() }
+        if let cursor { try cursor.borrow { cursor throws(Interruption) in try cursor.previous() } }
     }
 
     /// To the first element that is not before `key`.
     package mutating func seek(_ key: ElementKey, in collection: borrowing Collection) throws(Interruption) {
-        if let cursor { return try cursor.seek(key.encoded(collection.namespace, collection.id)) }
+        if let cursor {
+            let key = key.encoded(collection.namespace, collection.id)
+            return try cursor.borrow { cursor throws(Interruption) in try cursor.seek(key) }
+        }
         at = 0
         while at < count && place.key.compare(key.bytes) < 0 { at += 1 }
     }
 
     /// To the last element before `key`.
     package mutating func seekBefore(_ key: ElementKey, in collection: borrowing Collection) throws(Interruption) {
-        if let cursor { return try cursor.seekBefore(key.encoded(collection.namespace, collection.id)) }
+        if let cursor {
+            let key = key.encoded(collection.namespace, collection.id)
+            return try cursor.borrow { cursor throws(Interruption) in try cursor.seekBefore(key) }
+        }
         at = count - 1
         while at >= 0 && place.key.compare(key.bytes) >= 0 { at -= 1 }
     }

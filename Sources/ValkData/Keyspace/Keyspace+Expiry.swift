@@ -291,8 +291,7 @@ extension KeyAccess {
         return removed
     }
 
-    /// Leaves what was noted to others.
-    package func dropNoted() {
+    func dropNoted() {
         noted.removeAll()
         state.pointee.hasNoted = false
     }

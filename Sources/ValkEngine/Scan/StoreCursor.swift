@@ -37,6 +37,9 @@ package final class StoreCursor {
     /// Values that are asked for at once.
     private static let aheadMax = 32
     package private(set) var isValid = false
+    /// Dead entries that the cursor may still pass. When they are more, it ends where it is: not valid, with nothing left
+    /// here. For users who know another way to their entries.
+    package var deadBudget = Int.max
 
     init(
         store: Store, view: View, maxSequence: UInt64, lower: ByteView, upper: ByteView, batch: WriteBatch?,
@@ -177,6 +180,7 @@ package final class StoreCursor {
     @inline(__always)
     private func countSkip() {
         skips &+= 1
+        deadBudget &-= 1
         if skips == 1 {
             skipStart.removeAll()
             skipStart.append(keyBytes.view)
@@ -204,6 +208,7 @@ package final class StoreCursor {
                 return
             }
             countSkip()
+            if deadBudget <= 0 { return }
             try skip()
         }
     }
@@ -229,6 +234,7 @@ package final class StoreCursor {
                 return
             }
             countSkip()
+            if deadBudget <= 0 { return }
         }
     }
 }

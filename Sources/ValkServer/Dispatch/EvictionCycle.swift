@@ -10,15 +10,15 @@ import ValkCommands
 import ValkData
 import ValkEngine
 
-final class EvictionCycle: BackgroundWork, @unchecked Sendable {  // `walk` belongs to the run.
+final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever has set `isRunning`.
     private static let nanosecondsPerRun: UInt64 = 20_000_000
     private static let keysPerBatch = 32
     /// Neighbours tell less than as many keys drawn by chance: so many are looked at for each sample of the setting.
     private static let keysPerSample = 3
 
-    let event = LatencyEvent.evictionCycle
-    private let reader: StoreReader
     private let walk: EvictionWalk
+    private let reader: StoreReader
+    private let isRunning = Atomic<Bool>(false)
     unowned(unsafe) private let server: Server
 
     init(server: Server) {
@@ -27,16 +27,37 @@ final class EvictionCycle: BackgroundWork, @unchecked Sendable {  // `walk` belo
         walk = EvictionWalk(server.keyspace, reader: reader)
     }
 
-    func rest() { reader.rest() }
-
-    func hasEnded(_ end: BackgroundEnd) {
-        // Who wrote since the last look found a run under way.
-        if end == .isDone && server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
+    /// Asks a worker for evictions, unless they are under way.
+    func startRun() {
+        if isRunning.exchange(true, ordering: .acquiring) { return }
+        submit()
     }
 
-    func run(_ executor: Executor) -> BackgroundEnd {
-        // In a pause nothing that is stored changes.
-        if server.gate.isPaused { return .isStuck }
+    /// Between runs, which may never come, it must not keep old tables and files alive. On any thread, regularly.
+    func rest() {
+        if isRunning.exchange(true, ordering: .acquiring) { return }
+        reader.rest()
+        isRunning.store(false, ordering: .releasing)
+        // Whoever asked for a run meanwhile found one under way.
+        if server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
+    }
+
+    private func submit() {
+        server.workers.submit { [self] executor in
+            let begin = Monotonic.nanoseconds()
+            let end = run(executor)
+            server.latencyMonitor.note(.evictionCycle, nanoseconds: Monotonic.nanoseconds() - begin)
+            if end == .goesOn && server.gate.conditions.isDisjoint(with: .stopping) { return submit() }
+            isRunning.store(false, ordering: .releasing)
+            // Who wrote since the last look found a run under way.
+            if end == .isDone && server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
+        }
+    }
+
+    private enum End { case isDone, goesOn, foundNothing }
+
+    private func run(_ executor: Executor) -> End {
+        defer { reader.rest() }
         let deadline = Monotonic.nanoseconds() + EvictionCycle.nanosecondsPerRun
         var removed = 0
         var hasCandidates = true
@@ -58,12 +79,12 @@ final class EvictionCycle: BackgroundWork, @unchecked Sendable {  // `walk` belo
         } catch {
             executor.counters.add(.expiryFaults)
             limit.evicted(foundNothing: true)
-            return .isStuck
+            return .foundNothing
         }
         if !executor.changedKeys.isEmpty { executor.broadcastChanges(on: nil) }
         limit.evicted(foundNothing: !hasCandidates && removed == 0)
         if limit.excessBytes <= 0 || limit.policy == .noEviction { return .isDone }
-        return hasCandidates || removed > 0 ? .goesOn : .isStuck
+        return hasCandidates || removed > 0 ? .goesOn : .foundNothing
     }
 
     /// The share of the keys that goes: few, so that it is the least used ones, but more where much has to go.

@@ -36,8 +36,7 @@ package enum ProcessFacts {
         return (seconds(system), seconds(user))
     }
 
-    /// Microseconds as seconds with six decimals.
-    package static func seconds(_ microseconds: UInt64) -> String {
+    private static func seconds(_ microseconds: UInt64) -> String {
         let rest = String(microseconds % 1_000_000)
         return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - rest.count) + rest
     }

@@ -193,9 +193,7 @@ package enum SortedSetAlgebra {
         while walk.isValid {
             var score = 1.0
             if input.set.type == .sortedSet {
-                let value = try walk.value()
-                guard value.count == 8 else { throw .damaged }
-                score = Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self)))
+                score = try SortedSetElements.score(at: walk)
             }
             if try !body(walk.member, score) { return }
             try walk.next()

@@ -74,6 +74,9 @@ package enum SortedSetCommands {
             guard c.canBeElement(args[i + 1]) else { return }
             i += 2
         }
+        let bounds = set.extra
+        var least = Double.infinity
+        var greatest = -Double.infinity
         var added = 0
         var updated = 0
         var last: Double?
@@ -96,6 +99,8 @@ package enum SortedSetCommands {
                 }
                 last = score
                 if score == old { continue }
+                least = min(least, old)
+                greatest = max(greatest, old)
                 try SortedSetElements.put(c, &set, member, score, old: old)
                 updated += 1
             } else {
@@ -107,7 +112,8 @@ package enum SortedSetCommands {
             }
         }
         if added + updated > 0 {
-            if added > 0 {
+            if updated > 0 { try SortedSetElements.drawIn(c, &set, least, greatest) }
+            if added > 0 || set.extra != bounds {
                 try c.save(&set, at: args[1], options.incr ? .zincr : .zadd, changes: added + updated)
             } else {
                 try c.saveElements(&set, at: args[1], options.incr ? .zincr : .zadd, changes: updated)
@@ -124,11 +130,16 @@ package enum SortedSetCommands {
         let args = c.args
         guard var set = try c.collectionToChange(args[1], .sortedSet) else { return }
         var removed = 0
+        var least = Double.infinity
+        var greatest = -Double.infinity
         for i in 2..<args.count {
             guard let score = try SortedSetElements.score(c, set, args[i]) else { continue }
             SortedSetElements.remove(c, &set, args[i], score)
+            least = min(least, score)
+            greatest = max(greatest, score)
             removed += 1
         }
+        try SortedSetElements.drawIn(c, &set, least, greatest)
         if removed > 0 { try c.save(&set, at: args[1], .zrem, changes: removed) }
         c.reply.integer(removed)
     }
@@ -166,14 +177,18 @@ package enum SortedSetCommands {
         guard let set = try c.collection(c.args[1], .sortedSet) else { return }
         let member = c.args[2]
         guard let score = try SortedSetElements.score(c, set, member) else { return c.reply.null() }
-        let lower = c.keys.elementBound().bound(ElementKind.score)
+        let lower = c.keys.elementBound().score(set.extra[0], .empty)
         let upper = c.keys.elementBound(member.count).score(ScoreCoding.encode(score), member)
         var walk = try ElementWalk(c.keys, set, from: lower, to: upper)
+        if set.count <= 1024 { walk.setDeadBudget(64 + 2 * set.count) }
         var before = 0
         try walk.seekToFirst()
         while walk.isValid {
             before += 1
             try walk.next()
+        }
+        if walk.hasRunOut {
+            before = try SortedSetElements.all(c, set).firstIndex { $0.member == member } ?? 0
         }
         c.reply.integer(isReverse ? set.count - 1 - before : before)
     }
@@ -182,9 +197,7 @@ package enum SortedSetCommands {
         try MemberScanCommands.scan(c, .sortedSet, isWhole: { $0.tag & CollectionTag.large == 0 }) {
             walk throws(Interruption) in
             c.reply.bulk(walk.member)
-            let value = try walk.value()
-            guard value.count == 8 else { throw .damaged }
-            c.replyBulk(Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self))))
+            c.replyBulk(try SortedSetElements.score(at: walk))
             return 2
         }
     }
@@ -224,10 +237,14 @@ package enum SortedSetCommands {
         do {
             var walk = try SortedSetElements.walk(c, set)
             try isMax ? walk.seekToLast() : walk.seekToFirst()
-            while walk.isValid && popped.count < count {
+            while walk.isValid {
                 let at = walk.scored
+                if popped.count == count {
+                    // Nothing is left beyond the next one.
+                    set.extra[isMax ? 1 : 0] = ScoreCoding.encode(at.score)
+                    break
+                }
                 popped.append(at.member, at.score)
-                if popped.count == count { break }
                 try isMax ? walk.previous() : walk.next()
             }
         }
@@ -267,12 +284,7 @@ package enum SortedSetCommands {
             try RandomMemberCommands.some(c, set, count: count) { walk throws(Interruption) in
                 if inPairs { c.reply.array(2) }
                 c.reply.bulk(walk.member)
-                if withScores {
-                    let value = try walk.value()
-                    guard value.count == 8 else { throw .damaged }
-                    c.reply.double(
-                        Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self))))
-                }
+                if withScores { c.reply.double(try SortedSetElements.score(at: walk)) }
                 written += withScores && !inPairs ? 2 : 1
             }
         }

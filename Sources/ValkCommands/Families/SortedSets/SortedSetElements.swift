@@ -1,5 +1,8 @@
 // The two entries of a member of a sorted set, kept in step: member -> score, and (score, member), which gives the
-// order.
+// order; and the bounds of all scores, `extra[0]` and `extra[1]`, as `ScoreCoding` writes them.
+//
+// No member has a score outside of the bounds; they may be wider than needed. Walks begin there: where members leave at
+// one end and come at the other (windows, queues), everything that was deleted lies outside, and no walk has to pass it.
 
 import CValk
 import ValkBase
@@ -25,11 +28,14 @@ enum SortedSetElements {
         if let old { c.keys.remove(&set, c.keys.element.score(ScoreCoding.encode(old), member)) }
         // One zero: members with the same score stand in one order.
         let score = score == 0 ? 0 : score
+        let bits = ScoreCoding.encode(score)
+        set.extra[0] = set.count == 0 ? bits : min(set.extra[0], bits)
+        set.extra[1] = set.count == 0 ? bits : max(set.extra[1], bits)
         let value = c.keys.allocate(8)
         value.storeBytes(of: score.bitPattern.littleEndian, as: UInt64.self)
         try c.keys.put(
             &set, c.keys.element.member(member), ByteView(base: value, count: 8), isNew: old == nil)
-        try c.keys.put(&set, c.keys.element.score(ScoreCoding.encode(score), member), .empty, isNew: true)
+        try c.keys.put(&set, c.keys.element.score(bits, member), .empty, isNew: true)
         if old == nil { set.count += 1 }
         if set.tag & CollectionTag.large == 0
             && (set.count > c.encodings.sortedSetEntries || member.count > c.encodings.sortedSetValueBytes)
@@ -45,18 +51,59 @@ enum SortedSetElements {
         set.count -= 1
     }
 
+    /// After members with scores from `least` to `greatest` were taken out: draws the bounds in, where they lay at one.
+    static func drawIn(
+        _ c: CommandContext, _ set: inout Collection, _ least: Double, _ greatest: Double
+    ) throws(Interruption) {
+        if set.count == 0 || !set.isSpread { return }
+        if ScoreCoding.encode(least) <= set.extra[0] {
+            var walk = try walk(c, set)
+            try walk.seekToFirst()
+            if walk.isValid { set.extra[0] = ScoreCoding.encode(walk.scored.score) }
+        }
+        if ScoreCoding.encode(greatest) >= set.extra[1] {
+            var walk = try walk(c, set)
+            try walk.seekToLast()
+            if walk.isValid { set.extra[1] = ScoreCoding.encode(walk.scored.score) }
+        }
+    }
+
     /// A walk over members in the order of scores, from `lower` on, before `upper` (as `ScoreCoding` writes them).
     static func walk(
         _ c: CommandContext, _ set: borrowing Collection, from lower: UInt64, to upper: UInt64
     ) throws(Interruption) -> ElementWalk {
-        try ElementWalk(
-            c.keys, set, from: c.keys.elementBound().score(lower, .empty),
-            to: c.keys.elementBound().score(upper, .empty))
+        let first = max(lower, set.extra[0])
+        return try ElementWalk(
+            c.keys, set, from: c.keys.elementBound().score(first, .empty),
+            to: c.keys.elementBound().score(max(first, min(upper, set.extra[1] + 1)), .empty))
     }
 
     /// A walk over all members in the order of scores.
     static func walk(_ c: CommandContext, _ set: borrowing Collection) throws(Interruption) -> ElementWalk {
-        try ElementWalk(c.keys, set, ElementKind.score)
+        try walk(c, set, from: 0, to: .max)
+    }
+
+    /// All members in order, from the entries that are not in order. Views are valid as long as nothing is changed.
+    static func all(
+        _ c: CommandContext, _ set: borrowing Collection
+    ) throws(Interruption) -> [(member: ByteView, score: Double)] {
+        var members: [(member: ByteView, score: Double)] = []
+        members.reserveCapacity(set.count)
+        var walk = try ElementWalk(c.keys, set, ElementKind.member)
+        try walk.seekToFirst()
+        while walk.isValid {
+            members.append((c.keys.copied(walk.member), try score(at: walk)))
+            try walk.next()
+        }
+        members.sort { $0.score != $1.score ? $0.score < $1.score : $0.member.compare($1.member) < 0 }
+        return members
+    }
+
+    /// Of the member at a walk over members.
+    static func score(at walk: borrowing ElementWalk) throws(Interruption) -> Double {
+        let value = try walk.value()
+        guard value.count == 8 else { throw .damaged }
+        return Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self)))
     }
 
     /// Brings the walk over all members to the one with `rank`, from the nearer end.

@@ -22,29 +22,85 @@ struct SortedSetSelection {
     /// Negative: all.
     var limit = -1
 
+    /// Sets of up to so many members can be gathered and sorted.
+    private static let gatheredMax = 1024
+
     /// Shows each selected member of `set` in order.
+    ///
+    /// Where the scores of a small set change all the time, the order is full of what was deleted and has not been merged
+    /// away. A walk over a small set passes only so much of that; then the members are gathered and sorted instead.
     func forEach(
         _ c: CommandContext, _ set: borrowing Collection, _ body: (ByteView, Double) throws(Interruption) -> Void
     ) throws(Interruption) {
         if set.count == 0 { return }
-        switch by {
-        case .rank(let start, let stop): try byRank(c, set, start, stop, body)
-        case .score(let range):
-            if range.isEmpty { return }
-            var walk = try SortedSetElements.walk(c, set, from: range.lower, to: range.upper)
-            try isReverse ? walk.seekToLast() : walk.seekToFirst()
-            try show(&walk, { _ in false }, body)
-        case .lex(let range): try byLex(c, set, range, body)
+        var shown = 0
+        let hasRunOut = try walk(c, set, set.count <= Self.gatheredMax ? 64 + 2 * set.count : .max) {
+            member, score throws(Interruption) in
+            shown += 1
+            try body(member, score)
+        }
+        if !hasRunOut { return }
+        try gathered(c, set) { member, score throws(Interruption) in
+            // The order is the same.
+            shown -= 1
+            if shown < 0 { try body(member, score) }
         }
     }
 
-    private func byRank(
-        _ c: CommandContext, _ set: borrowing Collection, _ start: Int, _ stop: Int,
+    /// Returns whether the walk ended early.
+    private func walk(
+        _ c: CommandContext, _ set: borrowing Collection, _ budget: Int,
         _ body: (ByteView, Double) throws(Interruption) -> Void
+    ) throws(Interruption) -> Bool {
+        switch by {
+        case .rank(let start, let stop): return try byRank(c, set, budget, start, stop, body)
+        case .score(let range):
+            if range.isEmpty { return false }
+            var walk = try SortedSetElements.walk(c, set, from: range.lower, to: range.upper)
+            walk.setDeadBudget(budget)
+            try isReverse ? walk.seekToLast() : walk.seekToFirst()
+            try show(&walk, { _ in false }, body)
+            return walk.hasRunOut
+        case .lex(let range): return try byLex(c, set, budget, range, body)
+        }
+    }
+
+    /// The same from all members, sorted.
+    private func gathered(
+        _ c: CommandContext, _ set: borrowing Collection, _ body: (ByteView, Double) throws(Interruption) -> Void
     ) throws(Interruption) {
+        var members = try SortedSetElements.all(c, set)
+        if isReverse { members.reverse() }
+        var skip = 0
+        var left = Int.max
+        switch by {
+        case .rank(let start, let stop):
+            let ranks = RankRange(start: start, stop: stop, count: members.count).ranks
+            skip = ranks.lowerBound
+            left = ranks.count
+        case .score(let range):
+            members.removeAll {
+                ScoreCoding.encode($0.score) < range.lower || ScoreCoding.encode($0.score) >= range.upper
+            }
+            skip = offset
+            if limit >= 0 { left = limit }
+        case .lex(let range):
+            members.removeAll { range.isBelow($0.member) || range.isAbove($0.member) }
+            skip = offset
+            if limit >= 0 { left = limit }
+        }
+        if skip < 0 { return }
+        for (member, score) in members.dropFirst(skip).prefix(left) { try body(member, score) }
+    }
+
+    private func byRank(
+        _ c: CommandContext, _ set: borrowing Collection, _ budget: Int, _ start: Int, _ stop: Int,
+        _ body: (ByteView, Double) throws(Interruption) -> Void
+    ) throws(Interruption) -> Bool {
         let ranks = RankRange(start: start, stop: stop, count: set.count).ranks
-        if ranks.isEmpty { return }
+        if ranks.isEmpty { return false }
         var walk = try SortedSetElements.walk(c, set)
+        walk.setDeadBudget(budget)
         let first = isReverse ? set.count - 1 - ranks.lowerBound : ranks.lowerBound
         try SortedSetElements.place(&walk, at: first, of: set.count)
         var left = ranks.count
@@ -54,18 +110,20 @@ struct SortedSetSelection {
             left -= 1
             if left > 0 { try isReverse ? walk.previous() : walk.next() }
         }
+        return walk.hasRunOut
     }
 
     /// Over members that all have the same score; of others nothing is promised, as in Redis.
     private func byLex(
-        _ c: CommandContext, _ set: borrowing Collection, _ range: LexRange,
+        _ c: CommandContext, _ set: borrowing Collection, _ budget: Int, _ range: LexRange,
         _ body: (ByteView, Double) throws(Interruption) -> Void
-    ) throws(Interruption) {
-        if case .end = range.lower { return }
-        if case .beginning = range.upper { return }
+    ) throws(Interruption) -> Bool {
+        if case .end = range.lower { return false }
+        if case .beginning = range.upper { return false }
         var walk = try SortedSetElements.walk(c, set)
+        walk.setDeadBudget(budget)
         try isReverse ? walk.seekToLast() : walk.seekToFirst()
-        guard walk.isValid else { return }
+        guard walk.isValid else { return walk.hasRunOut }
         let score = ScoreCoding.encode(walk.scored.score)
         if isReverse {
             if case .key(let key, _) = range.upper {
@@ -80,6 +138,7 @@ struct SortedSetSelection {
             while walk.isValid && range.isBelow(walk.scored.member) { try walk.next() }
             try show(&walk, { range.isAbove($0) }, body)
         }
+        return walk.hasRunOut
     }
 
     private func show(
@@ -283,9 +342,14 @@ package enum SortedSetRangeCommands {
         try SortedSetSelection(by: by).forEach(c, set) { member, score throws(Interruption) in
             members.append(member, score)
         }
+        var least = Double.infinity
+        var greatest = -Double.infinity
         try members.forEach { member, score throws(Interruption) in
             SortedSetElements.remove(c, &set, member, score)
+            least = min(least, score)
+            greatest = max(greatest, score)
         }
+        try SortedSetElements.drawIn(c, &set, least, greatest)
         if members.count > 0 { try c.save(&set, at: key, event, changes: members.count) }
         c.reply.integer(members.count)
     }
