@@ -37,8 +37,8 @@ package final class StoreCursor {
     /// Values that are asked for at once.
     private static let aheadMax = 32
     package private(set) var isValid = false
-    /// Dead entries that the cursor may still pass. When they are more, it ends where it is: not valid, with nothing left
-    /// here. For users who know another way to their entries.
+    /// Dead entries that the cursor may still pass. When they are more, it ends where it is: not valid, with nothing
+    /// left here. For users who know another way to their entries.
     package var deadBudget = Int.max
 
     init(

@@ -2,7 +2,8 @@
 // order; and the bounds of all scores, `extra[0]` and `extra[1]`, as `ScoreCoding` writes them.
 //
 // No member has a score outside of the bounds; they may be wider than needed. Walks begin there: where members leave at
-// one end and come at the other (windows, queues), everything that was deleted lies outside, and no walk has to pass it.
+// one end and come at the other (windows, queues), everything that was deleted lies outside, and no walk has to pass
+// it.
 
 import CValk
 import ValkBase

@@ -27,8 +27,9 @@ struct SortedSetSelection {
 
     /// Shows each selected member of `set` in order.
     ///
-    /// Where the scores of a small set change all the time, the order is full of what was deleted and has not been merged
-    /// away. A walk over a small set passes only so much of that; then the members are gathered and sorted instead.
+    /// Where the scores of a small set change all the time, the order is full of what was deleted and has not been
+    /// merged away. A walk over a small set passes only so much of that; then the members are gathered and sorted
+    /// instead.
     func forEach(
         _ c: CommandContext, _ set: borrowing Collection, _ body: (ByteView, Double) throws(Interruption) -> Void
     ) throws(Interruption) {
