@@ -50,6 +50,10 @@ package struct CommandState {
     package var compressesDumps = true
     /// Kinds of events of keys that somebody asked for.
     @usableFromInline package var eventKinds: KeyEventKinds = []
+    /// Whether the caller may read keys that the command does not name. Set for those commands that ask.
+    package var mayReadEveryKey = true
+    /// A script calls the command.
+    package var runsForScript = false
 }
 
 /// Something that a command changes and that is not stored.
@@ -224,6 +228,16 @@ package final class CommandContext {
     package var encodings: EncodingLimits {
         get { state.pointee.encodings }
         set { state.pointee.encodings = newValue }
+    }
+
+    package var mayReadEveryKey: Bool {
+        get { state.pointee.mayReadEveryKey }
+        set { state.pointee.mayReadEveryKey = newValue }
+    }
+
+    package var runsForScript: Bool {
+        get { state.pointee.runsForScript }
+        set { state.pointee.runsForScript = newValue }
     }
 
     package var compressesDumps: Bool {

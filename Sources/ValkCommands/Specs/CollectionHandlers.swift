@@ -70,6 +70,8 @@ extension CommandSpecs {
             "sunionstore": Handler(run: SetAlgebraCommands.sunionstore),
             "sdiff": Handler(run: SetAlgebraCommands.sdiff),
             "sdiffstore": Handler(run: SetAlgebraCommands.sdiffstore),
+            "sort": Handler(run: SortCommands.sort),
+            "sort_ro": Handler(run: SortCommands.sortRO),
             "zadd": Handler(run: SortedSetCommands.zadd),
             "zincrby": Handler(run: SortedSetCommands.zincrby),
             "zrem": Handler(run: SortedSetCommands.zrem),

@@ -24,7 +24,7 @@ package enum CommandSpecs {
     private static var collectionSpecs: [CommandSpec] {
         let families = [
             hashSpecs, hashExpirySpecs, listSpecs, blockingListSpecs, setSpecs, sortedSetSpecs, sortedSetRangeSpecs,
-            sortedSetsSpecs, geoSpecs,
+            sortedSetsSpecs, geoSpecs, sortSpecs,
         ]
         return families.flatMap { $0 }.filter { collectionHandlers[$0.name] != nil }
     }

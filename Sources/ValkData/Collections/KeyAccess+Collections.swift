@@ -37,6 +37,15 @@ extension KeyAccess {
         Collection(type, state.pointee.namespace, try look(user))
     }
 
+    /// For readers who take several types: the collection of an entry that they have just found, which is of `type`.
+    package func collection(
+        _ entry: UnsafePointer<Entry>, _ type: ValueType
+    ) throws(Interruption) -> Collection {
+        let was = KeyState(entry: entry, prior: .unknown, expireAt: entry.pointee.expireAt)
+        guard case .collection(let collection) = try opened(was, type) else { throw .damaged }
+        return collection
+    }
+
     func opened(
         _ was: KeyState, _ type: ValueType, isChanged: Bool = false
     ) throws(Interruption) -> Opened {

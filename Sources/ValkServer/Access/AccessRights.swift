@@ -65,6 +65,11 @@ struct AccessRights: Sendable {
         }
     }
 
+    /// Whether one set of rights allows the command and every key to be read.
+    func allowsEveryKey(_ facts: AccessFacts, _ arguments: ArgumentList) -> Bool {
+        selectors.contains { $0.denial(facts, arguments) == nil && $0.allowsEveryKey(.read) }
+    }
+
     // MARK: Rules
 
     /// Changes the rights as one rule says.

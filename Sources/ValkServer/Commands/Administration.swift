@@ -70,6 +70,7 @@ package final class Administration: Sendable {
         addSaveCommands(&handlers)
         addDiagnosisCommands(&handlers)
         addDebugCommands(&handlers)
+        addSortCommands(&handlers)
         addPubSubCommands(&handlers)
         addScriptCommands(&handlers)
         addFunctionCommands(&handlers)

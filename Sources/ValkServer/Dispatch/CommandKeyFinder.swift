@@ -17,6 +17,7 @@ enum CommandKeyFinder {
 
     /// Nil when the specs cannot tell or the arguments do not fit them.
     static func keys(_ command: CommandSpec, _ arguments: ArgumentList) -> [Key]? {
+        if let sort = SortKeys(command, arguments) { return sort.keys }
         var found: [Key] = []
         for spec in command.keys {
             // Beside keys behind a word, the empty string stands for no key (MIGRATE).
@@ -46,6 +47,7 @@ enum CommandKeyFinder {
     static func forEach(
         _ command: CommandSpec, _ arguments: ArgumentList, _ body: (Int, KeySpec.Flags) -> Void
     ) {
+        if let sort = SortKeys(command, arguments) { return sort.keys.forEach { body($0.position, $0.flags) } }
         for spec in command.keys where !spec.flags.contains(.notKey) {
             let flags = flags(of: spec, command, arguments)
             func visit(from first: Int) {

@@ -326,6 +326,8 @@ final class ScriptRunner: ScriptCaller {
         let errorsBefore = context.takeErrors()
         context.prepare(
             args: arguments, reply: ReplyWriter(out: scratch, version: version), database: connection.database)
+        context.runsForScript = true
+        defer { context.runsForScript = false }
         do throws(Interruption) {
             try executor.handle(connection, index)
         } catch {
@@ -372,9 +374,9 @@ final class ScriptRunner: ScriptCaller {
     private func holdsKeys(_ entry: CommandEntry, _ index: Int, _ arguments: ArgumentList) -> Bool {
         if entry.flags.contains(.allKeys) { return false }
         if entry.keysMove || entry.firstKey <= 0 {
-            guard let keys = CommandKeyFinder.keys(server.table.specs[index], arguments), !keys.isEmpty else {
-                return false
-            }
+            let spec = server.table.specs[index]
+            if SortKeys(spec, arguments)?.readsOthers == true { return false }
+            guard let keys = CommandKeyFinder.keys(spec, arguments), !keys.isEmpty else { return false }
             return keys.allSatisfy { held.contains(Stripes.index(of: arguments[$0.position])) }
         }
         let last = entry.lastKey < 0 ? arguments.count + Int(entry.lastKey) : Int(entry.lastKey)
