@@ -11,13 +11,46 @@ package enum TransferCommands {
 
     package static func dump(_ c: CommandContext) throws(Interruption) {
         guard let entry = try c.keys.read(c.args[1]) else { return c.reply.null() }
-        guard StringTag.isString(entry.pointee.tag) else { return c.fail("ERR a value of this type cannot be dumped") }
         if entry.pointee.valueLength > loopBytesMax && !c.keys.reader.mayBlock { throw .wouldBlock }
-        let value = try c.keys.value(entry)
-        let payload = c.keys.allocate(DumpPayload.roomForString(value.count))
-        let count = DumpPayload.writeString(
-            value, to: payload, compressor: c.compressesDumps ? c.compressor : nil)
-        c.reply.bulk(ByteView(base: payload, count: count))
+        switch try payload(c, entry, { c.reply.bulk($0) }) {
+        case .written: break
+        case .nothing: c.reply.null()
+        case .unknownType: c.fail(unknownType)
+        }
+    }
+
+    package static var unknownType: StaticString { "ERR a value of this type cannot be dumped" }
+
+    package enum PayloadOutcome {
+        case written
+        /// A hash all of whose fields have expired.
+        case nothing
+        case unknownType
+    }
+
+    /// Shows the payload of an entry that was just found.
+    package static func payload(
+        _ c: CommandContext, _ entry: UnsafePointer<Entry>, _ body: (ByteView) -> Void
+    ) throws(Interruption) -> PayloadOutcome {
+        let compressor = c.compressesDumps ? c.compressor : nil
+        guard let type = ValueType(tag: entry.pointee.tag) else { return .unknownType }
+        switch type {
+        case .stream: return .unknownType
+        case .string:
+            let value = try c.keys.value(entry)
+            let payload = c.keys.allocate(DumpPayload.roomForString(value.count))
+            body(
+                ByteView(base: payload, count: DumpPayload.writeString(value, to: payload, compressor: compressor)))
+            return .written
+        case .list, .set, .sortedSet, .hash:
+            let collection = try c.keys.collection(entry, type)
+            var payload = ByteBuffer()
+            guard try DumpPayload.append(collection, c.keys, to: &payload, compressor: compressor) else {
+                return .nothing
+            }
+            body(payload.view)
+            return .written
+        }
     }
 
     // MARK: RESTORE
@@ -40,22 +73,28 @@ package enum TransferCommands {
         let payload = c.args[3]
         if !DumpPayload.isIntact(payload) { return c.fail("ERR DUMP payload version or checksum are wrong") }
         guard let content = DumpPayload.content(payload) else { return failFormat(c) }
-        guard case .string(let string) = content else {
-            return c.fail("ERR the payload holds a value of a type that is not supported yet")
-        }
-        guard let value = try bytes(c, string) else { return }
-
         // Redis adds without regard to the largest number, too.
         let when = time == 0 || options.isAbsolute ? time : time &+ Int64(c.now)
-        if when != 0 && when <= Int64(c.now) {
-            if was.entry != nil {
-                c.keys.remove(key, was: was)
-                c.notify(.del, key)
-                c.keys.changed()
+        let isPast = when != 0 && when <= Int64(c.now)
+        switch content {
+        case .otherType: return c.fail("ERR the payload holds a value of a type that is not supported yet")
+        case .string(let string):
+            guard let value = try bytes(c, string) else { return }
+            if isPast { return removed(c, key, was) }
+            c.keys.put(key, tag: StringTag.plain, expireAt: UInt64(when), value: value, was: was)
+        case .collection:
+            // What is written before something turns out to be wrong must not stay.
+            let mark = c.batch.mark()
+            guard var collection = try RestoredCollection.read(c, payload, key) else {
+                return c.batch.rollback(to: mark)
             }
-            return c.reply.ok()
+            if isPast || collection.count == 0 {
+                c.batch.rollback(to: mark)
+                return removed(c, key, was)
+            }
+            collection.expireAt = UInt64(when)
+            _ = try c.keys.save(&collection, at: key)
         }
-        c.keys.put(key, tag: StringTag.plain, expireAt: UInt64(when), value: value, was: was)
         c.keys.noteUse(key, idleSeconds: options.idleSeconds, frequency: options.frequency)
         // Who replaces a key, deletes it first.
         if was.entry != nil { c.notify(.new, key) }
@@ -64,7 +103,17 @@ package enum TransferCommands {
         c.reply.ok()
     }
 
-    private static func failFormat(_ c: CommandContext) { c.fail("ERR Bad data format") }
+    /// What comes has expired already; what it would have replaced is gone all the same.
+    private static func removed(_ c: CommandContext, _ key: ByteView, _ was: KeyState) {
+        if was.entry != nil {
+            c.keys.remove(key, was: was)
+            c.notify(.del, key)
+            c.keys.changed()
+        }
+        c.reply.ok()
+    }
+
+    static func failFormat(_ c: CommandContext) { c.fail("ERR Bad data format") }
 
     /// Nil after an error reply.
     private static func options(_ c: CommandContext) -> Options? {

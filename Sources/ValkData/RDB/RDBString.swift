@@ -109,13 +109,13 @@ package struct RDBReader {
         return bytes[at]
     }
 
-    private mutating func number<N: FixedWidthInteger>(_ type: N.Type) -> N? {
+    mutating func number<N: FixedWidthInteger>(_ type: N.Type) -> N? {
         guard bytes.count - at >= MemoryLayout<N>.size else { return nil }
         defer { at += MemoryLayout<N>.size }
         return (bytes.base + at).loadUnaligned(as: N.self)
     }
 
-    private mutating func take(_ count: Int) -> ByteView? {
+    mutating func take(_ count: Int) -> ByteView? {
         guard count <= bytes.count - at else { return nil }
         defer { at += count }
         return bytes[at..<at + count]
@@ -140,7 +140,8 @@ package struct RDBReader {
         }
     }
 
-    private mutating func count() -> Int? {
+    /// A plain length.
+    mutating func count() -> Int? {
         if case .count(let count) = length() { return count }
         return nil
     }

@@ -1,5 +1,5 @@
-// The keys of SORT, which its specs cannot tell: what is sorted, where STORE puts it, and those of BY and GET, which come
-// from what is sorted and are known only when it runs. Whoever may not read every key may not use these.
+// The keys of SORT, which its specs cannot tell: what is sorted, where STORE puts it, and those of BY and GET, which
+// come from what is sorted and are known only when it runs. Whoever may not read every key may not use these.
 
 import ValkBase
 import ValkCommands

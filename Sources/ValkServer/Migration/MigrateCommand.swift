@@ -120,21 +120,20 @@ enum MigrateCommand {
         _ context: CommandContext, _ key: ByteView, _ options: Options, to request: inout ByteBuffer
     ) throws(Interruption) -> Bool? {
         guard let entry = try context.keys.read(key) else { return false }
-        guard StringTag.isString(entry.pointee.tag) else {
-            context.fail("ERR a value of this type cannot be dumped")
-            return nil
-        }
         let expireAt = entry.pointee.expireAt
         let time = expireAt == 0 ? 0 : max(1, Int64(clamping: expireAt) - Int64(context.now))
-        let value = try context.keys.value(entry)
-        let memory = context.keys.allocate(DumpPayload.roomForString(value.count))
-        let count = DumpPayload.writeString(
-            value, to: memory, compressor: context.compressesDumps ? context.compressor : nil)
-        let payload = ByteView(base: memory, count: count)
-        Array("\(time)".utf8).withView { time in
-            append("RESTORE", [key, time, payload] + (options.replaces ? [ByteView("REPLACE")] : []), to: &request)
+        let outcome = try TransferCommands.payload(context, entry) { payload in
+            Array("\(time)".utf8).withView { time in
+                append("RESTORE", [key, time, payload] + (options.replaces ? [ByteView("REPLACE")] : []), to: &request)
+            }
         }
-        return true
+        switch outcome {
+        case .written: return true
+        case .nothing: return false
+        case .unknownType:
+            context.fail(TransferCommands.unknownType)
+            return nil
+        }
     }
 
     private static func append(_ command: StaticString, _ parts: [ByteView], to request: inout ByteBuffer) {
