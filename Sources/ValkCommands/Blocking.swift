@@ -55,6 +55,29 @@ extension CommandContext {
         state.pointee.waiting.canWait = canWait
         state.pointee.waiting.onlyKey = onlyKey
         state.pointee.waiting.request = nil
+        if !recalled.isEmpty { recalled = [] }
+        if canWait && !waitReplacements.isEmpty { waitReplacements = [] }
+    }
+
+    /// For the dispatcher, after `prepareWaiting`: the command has waited before, with these arguments replaced.
+    package func recall(_ replacements: [(index: Int, bytes: [UInt8])]) { recalled = replacements }
+
+    /// What the command had put in the place of an argument before it waited.
+    func recalled(_ index: Int) -> [UInt8]? { recalled.first { $0.index == index }?.bytes }
+
+    /// Whether the command runs again for a client that waited, because of a key that was written.
+    var isServed: Bool { state.pointee.waiting.onlyKey != 0 }
+
+    /// Has the command run with another argument when it runs again.
+    func replaceWhileWaiting(_ index: Int, _ text: String) {
+        if canWait { waitReplacements.append((index, Array(text.utf8))) }
+    }
+
+    /// For the dispatcher, after a command has asked to wait: what stands in the place of which arguments from now on.
+    package func takeWaitReplacements() -> [(index: Int, bytes: [UInt8])] {
+        if waitReplacements.isEmpty { return [] }
+        defer { waitReplacements = [] }
+        return waitReplacements
     }
 
     /// For the dispatcher: what the handler that has just run waits for.

@@ -70,6 +70,10 @@ package final class CommandContext {
     var generator: SeededRandom
     /// Made by the first DUMP.
     package private(set) lazy var compressor = LZFCompressor()
+    /// See `replaceWhileWaiting`.
+    var waitReplacements: [(index: Int, bytes: [UInt8])] = []
+    /// The same of a command that runs again.
+    var recalled: [(index: Int, bytes: [UInt8])] = []
     /// Who drives this context and keeps it; set once.
     package unowned(unsafe) var driver: AnyObject?
     /// Each with how many events of keys came before it.

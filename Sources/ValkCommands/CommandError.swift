@@ -7,7 +7,8 @@ import ValkBase
 /// The first word of an error reply. `other` is for codes outside this list.
 package enum ErrorCode: UInt8, CaseIterable, Sendable {
     case err, wrongtype, noauth, wrongpass, noperm, noproto, execabort, oom, loading, readonly, misconf, noscript, busy
-    case notbusy, unkillable, busykey, noreplicas, inprog, busygroup, nogroup, crossslot, denied, nogood, ioerr, other
+    case notbusy, unkillable, busykey, noreplicas, inprog, busygroup, nogroup, crossslot, denied, nogood, ioerr
+    case unblocked, other
 
     /// As it stands in the reply.
     package var text: StaticString {
@@ -36,6 +37,7 @@ package enum ErrorCode: UInt8, CaseIterable, Sendable {
         case .denied: return "DENIED"
         case .nogood: return "NOGOODSLAVE"
         case .ioerr: return "IOERR"
+        case .unblocked: return "UNBLOCKED"
         case .other: return "OTHER"
         }
     }

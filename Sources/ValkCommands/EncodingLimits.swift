@@ -1,5 +1,6 @@
 // Up to what size Redis holds collections in its compact forms. Valk stores them otherwise; the limits decide what
-// OBJECT ENCODING says, and whether a scan of a collection answers with all of it at once.
+// OBJECT ENCODING says, whether a scan of a collection answers with all of it at once, and how roughly streams are
+// trimmed.
 
 package struct EncodingLimits: Sendable, Equatable {
     /// `hash-max-listpack-entries` and `-value` (bytes of a field or a value).
@@ -10,6 +11,8 @@ package struct EncodingLimits: Sendable, Equatable {
     /// `zset-max-listpack-entries` and `-value`.
     package var sortedSetEntries = 128
     package var sortedSetValueBytes = 64
+    /// `stream-node-max-entries`; 0: no limit.
+    package var streamNodeEntries = 100
 
     package init() {}
 }

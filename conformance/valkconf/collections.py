@@ -283,6 +283,8 @@ DISORDERED = (b"SMEMBERS", b"SINTER", b"SUNION", b"SDIFF", b"SPOP", b"SRANDMEMBE
               b"HGETALL", b"HRANDFIELD", b"HSCAN", b"ZRANDMEMBER", b"ZSCAN", b"GEORADIUS", b"GEORADIUS_RO",
               b"GEORADIUSBYMEMBER", b"GEORADIUSBYMEMBER_RO", b"GEOSEARCH")
 ALONE = DISORDERED + CLOCKED + (b"SORT", b"SORT_RO", b"DUMP")
+# With a word less they answer what chance says.
+CHOSEN = (b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER")
 WAITING = (b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP", b"XREAD")
 # Not drawn with words of any kind: they wait, name ids by the clock, draw by chance or tell of memory and time.
 APART = {word.decode().lower() for word in WAITING} | {

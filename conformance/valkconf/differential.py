@@ -114,7 +114,7 @@ class Draw:
         if words is None:
             name, draw = self.one(COMMANDS)
             words = [name] + draw(self)
-        if len(words) > 1 and self.random.random() < 0.02:
+        if len(words) > 1 and words[0] not in collections.CHOSEN and self.random.random() < 0.02:
             words = words[:-1] if self.random.random() < 0.5 else words + [b"extra"]
         return words
 

@@ -24,9 +24,9 @@ package enum CommandSpecs {
     private static var collectionSpecs: [CommandSpec] {
         let families = [
             hashSpecs, hashExpirySpecs, listSpecs, blockingListSpecs, setSpecs, sortedSetSpecs, sortedSetRangeSpecs,
-            sortedSetsSpecs, geoSpecs, sortSpecs,
+            sortedSetsSpecs, geoSpecs, sortSpecs, streamSpecs, streamGroupSpecs,
         ]
-        return families.flatMap { $0 }.filter { collectionHandlers[$0.name] != nil }
+        return families.flatMap { $0 }.filter { collectionHandlers[$0.name] != nil || !$0.subcommands.isEmpty }
     }
 
     /// Session and administration commands without handlers.

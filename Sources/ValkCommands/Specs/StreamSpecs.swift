@@ -156,7 +156,7 @@ extension CommandSpecs {
 
     static var xread: CommandSpec {
         CommandSpec(
-            "xread", arity: -4, flags: [.readonly, .blocking, .movableKeys],
+            "xread", arity: -4, flags: [.readonly, .blocking, .movableKeys, .seesWholeWrites],
             keys: [
                 KeySpec(
                     [.ro, .access], begin: .keyword("STREAMS", startFrom: 1), find: .range(last: -1, step: 1, limit: 2))

@@ -45,4 +45,9 @@ extension KeyEvent {
     package static var xdel: KeyEvent { KeyEvent("xdel", .stream) }
     package static var xtrim: KeyEvent { KeyEvent("xtrim", .stream) }
     package static var xsetid: KeyEvent { KeyEvent("xsetid", .stream) }
+    package static var xgroupCreate: KeyEvent { KeyEvent("xgroup-create", .stream) }
+    package static var xgroupCreateconsumer: KeyEvent { KeyEvent("xgroup-createconsumer", .stream) }
+    package static var xgroupDelconsumer: KeyEvent { KeyEvent("xgroup-delconsumer", .stream) }
+    package static var xgroupDestroy: KeyEvent { KeyEvent("xgroup-destroy", .stream) }
+    package static var xgroupSetid: KeyEvent { KeyEvent("xgroup-setid", .stream) }
 }

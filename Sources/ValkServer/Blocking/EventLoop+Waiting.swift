@@ -106,6 +106,10 @@ extension WaitingClients {
         remove(client)
         client.connection.loop.mailbox.post(
             .run { loop in
+                if withError {
+                    loop.executor.counters.addFailed(client.index)
+                    loop.executor.counters.addError(.unblocked)
+                }
                 loop.answer(client) { reply in
                     if withError {
                         reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK")

@@ -30,8 +30,10 @@ extension Executor {
                 deadline = overflow || isPast ? .max : end
             }
         }
+        connection.waitReplacements = context.takeWaitReplacements()
         let client = WaitingClient(
-            connection, index: index, arguments, request, deadline: deadline, sequence: sequence)
+            connection, index: index, arguments, replacing: connection.waitReplacements, request, deadline: deadline,
+            sequence: sequence)
         waitingClients.add(client, in: context.keys.state.pointee.namespace)
         waiting = client
         var position: UInt64 = 0
@@ -125,7 +127,7 @@ extension Executor {
                     let effects = context.effects
                     context.finished()
                     if context.hasPublications { deliver(on: nil) }
-                    countServed(effects)
+                    countServed(effects, client.index)
                 }
             } else {
                 context.abandon()
@@ -167,7 +169,11 @@ extension Executor {
         return position
     }
 
-    private func countServed(_ effects: CommandEffects) {
+    private func countServed(_ effects: CommandEffects, _ index: Int) {
+        if effects.errorReplies > 0 {
+            counters.addFailed(index)
+            counters.addError(effects.errorCode, effects.errorReplies)
+        }
         if effects.keyspaceHits > 0 { counters.add(.keyspaceHits, effects.keyspaceHits) }
         if effects.dirty > 0 { counters.add(.dirty, effects.dirty) }
     }

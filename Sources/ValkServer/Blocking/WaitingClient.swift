@@ -35,9 +35,10 @@ final class WaitingClient: @unchecked Sendable {  // Everything but `state` and 
     /// The connection was closed while somebody had claimed it.
     let isGone = Atomic<Bool>(false)
 
-    /// Copies the arguments.
+    /// Copies the arguments, some of which are replaced.
     init(
-        _ connection: Connection, index: Int, _ arguments: ArgumentList, _ request: WaitRequest, deadline: UInt64,
+        _ connection: Connection, index: Int, _ arguments: ArgumentList,
+        replacing replacements: [(index: Int, bytes: [UInt8])], _ request: WaitRequest, deadline: UInt64,
         sequence: UInt64
     ) {
         self.connection = connection
@@ -50,6 +51,7 @@ final class WaitingClient: @unchecked Sendable {  // Everything but `state` and 
         count = arguments.count
         var total = 0
         for i in 0..<count { total += arguments[i].count }
+        for replacement in replacements { total += replacement.bytes.count }
         bytes = .allocate(byteCount: max(1, total), alignment: 1)
         views = .allocate(capacity: max(1, count))
         var at = bytes
@@ -57,6 +59,11 @@ final class WaitingClient: @unchecked Sendable {  // Everything but `state` and 
             at.copyMemory(from: arguments[i].base, byteCount: arguments[i].count)
             (views + i).initialize(to: ByteView(base: at, count: arguments[i].count))
             at += arguments[i].count
+        }
+        for replacement in replacements {
+            replacement.bytes.withView { at.copyMemory(from: $0.base, byteCount: $0.count) }
+            views[replacement.index] = ByteView(base: at, count: replacement.bytes.count)
+            at += replacement.bytes.count
         }
     }
 

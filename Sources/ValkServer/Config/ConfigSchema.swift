@@ -133,6 +133,9 @@ package enum ConfigSchema {
                 "zset-max-listpack-value", .memory(0...upToLong.upperBound), "64", aliases: ["zset-max-ziplist-value"],
                 unit: "bytes", help: "The same for sorted sets with a longer member."),
             ConfigDirective(
+                "stream-node-max-entries", .integer(upToLong), "100", unit: "entries",
+                help: "XADD and XTRIM with ~ remove as many entries as nodes of this size hold; 0: all or none."),
+            ConfigDirective(
                 "busy-reply-threshold", .integer(upToLong), "5000", aliases: ["lua-time-limit"], unit: "milliseconds",
                 help: "A script that runs for longer makes other clients get -BUSY; 0 never."),
             ConfigDirective(

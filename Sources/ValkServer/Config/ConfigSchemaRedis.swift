@@ -104,7 +104,6 @@ extension ConfigSchema {
             int("list-max-listpack-size", anyInt, "-2", .encodings, ["list-max-ziplist-size"]),
             int("list-compress-depth", upToInt, "0", .encodings),
             memory("stream-node-max-bytes", upToLong, "4096", .encodings),
-            int("stream-node-max-entries", upToLong, "100", .encodings),
             int("maxmemory-eviction-tenacity", 0...100, "10", .eviction),
             ConfigDirective("maxmemory-clients", .memoryOrPercent, "0", .live, .ignored(.clients), unit: "bytes"),
             bool("lazyfree-lazy-eviction", "no", .live, .allocator),

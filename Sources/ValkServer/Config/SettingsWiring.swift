@@ -70,6 +70,7 @@ package struct SettingsWiring: Sendable {
         follow("set-max-intset-entries") { value in encodings.change { $0.intsetEntries = Int(value.number) } }
         follow("zset-max-listpack-entries") { value in encodings.change { $0.sortedSetEntries = Int(value.number) } }
         follow("zset-max-listpack-value") { value in encodings.change { $0.sortedSetValueBytes = Int(value.number) } }
+        follow("stream-node-max-entries") { value in encodings.change { $0.streamNodeEntries = Int(value.number) } }
         follow("tracking-table-max-keys") { settings.trackedKeysMax.store(Int($0.number), ordering: .relaxed) }
         follow("rdbcompression") { settings.compressesDumps.store($0.number != 0, ordering: .relaxed) }
         follow("busy-reply-threshold") { settings.busyReplyMilliseconds.store(Int($0.number), ordering: .relaxed) }

@@ -422,6 +422,7 @@ extension EventLoop {
         switch s.pointee.phase {
         case .open:
             connection.waitDeadline = 0
+            connection.waitSequence = 0
             dropCommand(s)
             goOn(connection)
         case .deferred: submit(connection)

@@ -40,6 +40,8 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     /// among those who wait; 0 otherwise.
     var waitDeadline: UInt64 = 0
     var waitSequence: UInt64 = 0
+    /// What that command put in the place of some arguments (`$` of XREAD).
+    var waitReplacements: [(index: Int, bytes: [UInt8])] = []
     /// While a command waits for data; the loop's.
     var waiting: WaitingClient?
     /// What waits for the end of the running command. The loop's.

@@ -248,7 +248,10 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let index = Int(s.pointee.waitingCommand)
         takeSettings()
         switch run(connection, s, index, s.pointee.parser.arguments, out) {
-        case .done(let position): connection.deferredPosition = position
+        case .done(let position):
+            connection.deferredPosition = position
+            connection.waitDeadline = 0
+            connection.waitSequence = 0
         case .waiting:
             out.deinitialize(count: 1)
             out.deallocate()
@@ -336,6 +339,9 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     /// Where the number of keys stands in front of them (ZUNIONSTORE, BLMPOP). Nil where keys stand elsewhere, too.
     private func countedStripes(_ index: Int, _ arguments: ArgumentList) -> StripeSet? {
+        if table.specs[index].keys.count == 1, case .keyword("STREAMS", _) = table.specs[index].keys[0].begin {
+            return stripesOfStreams(arguments)
+        }
         let isCounted = table.specs[index].keys.allSatisfy { spec in
             guard case .index = spec.begin, !spec.flags.contains(.incomplete) else { return false }
             if case .unknown = spec.find { return false }
@@ -345,6 +351,17 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         guard let keys = CommandKeyFinder.keys(table.specs[index], arguments) else { return nil }
         var set = StripeSet()
         for key in keys { set.insert(Stripes.index(of: arguments[key.position])) }
+        return set
+    }
+
+    /// Of everything behind the first STREAMS: keys and ids, and maybe the word itself once more, if it was a name.
+    private func stripesOfStreams(_ arguments: ArgumentList) -> StripeSet {
+        var set = StripeSet()
+        var isBehind = false
+        for i in 1..<arguments.count {
+            if isBehind { set.insert(Stripes.index(of: arguments[i])) }
+            if !isBehind { isBehind = arguments[i].equalsIgnoringCase("streams") }
+        }
         return set
     }
 
@@ -360,6 +377,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         do throws(Interruption) {
             if entries[index].flags.contains(.blocking) {
                 context.prepareWaiting(canWait: true)
+                if connection.waitSequence != 0 { context.recall(connection.waitReplacements) }
                 try handle(connection, index)
                 let request = context.waitRequest
                 context.prepareWaiting(canWait: false)
