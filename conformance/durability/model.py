@@ -39,6 +39,15 @@ class Slot:
     def latest(self):
         return self.history[-1][1]
 
+    def requests(self):
+        """What to ask for to see the slot."""
+        return [request for name in self.names for request in (("GET", name), ("PEXPIRETIME", name))]
+
+    def seen(self, replies):
+        """The replies in the form that `expected` has, and the names that exist."""
+        seen = list(zip(replies[::2], replies[1::2]))
+        return seen, {name for name, (value, _) in zip(self.names, seen) if value is not None}
+
     def push(self, operation, state):
         self.history.append((operation, state))
 
@@ -104,3 +113,61 @@ class BatchSlot(Slot):
         version, count = state
         values = [(value, -1) for value in self.values(content, version)]
         return values + ([(b"%d" % count, -1)] if self.counted else [])
+
+
+class CollectionSlot(Slot):
+    """A hash, set, sorted set or list; its state is what is in it, or None.
+
+    Elements are numbers that content is made from: of a hash (field, version) pairs, of a set members, of a sorted set
+    (member, score) pairs, each in ascending order; of a list versions in the list's order.
+    """
+
+    WHOLE = {
+        "hash": (("HGETALL",), ("HLEN",), ("HKEYS",)),
+        "set": (("SMEMBERS",), ("SCARD",), ("SSCAN", 0, "COUNT", 100000)),
+        "zset": (("ZRANGE", 0, -1, "WITHSCORES"), ("ZCARD",), ("ZSCAN", 0, "COUNT", 100000)),
+        "list": (("LRANGE", 0, -1), ("LLEN",), ("LRANGE", 0, 10 ** 9)),
+    }
+
+    def __init__(self, name, kind):
+        super().__init__([name])
+        self.kind = kind
+
+    def member(self, number):
+        return b"%s/%d" % (self.names[0][-8:], number)
+
+    def value(self, content, version):
+        """Mostly short, now and then of some kilobytes."""
+        return content.piece(b"", version, 3000 if version % 97 == 0 else version % 60)
+
+    def requests(self):
+        name = self.names[0]
+        return [(verb, name, *words) for verb, *words in self.WHOLE[self.kind]] + [("EXISTS", name)]
+
+    def seen(self, replies):
+        """Both ways to see it, and its count: an entry of one and none of the other is a loss."""
+        whole, count, other, there = replies
+        if self.kind == "hash":
+            first, second = sorted(zip(whole[::2], whole[1::2])), sorted(other)
+        elif self.kind == "zset":
+            first, second = list(zip(whole[::2], whole[1::2])), sorted(zip(other[1][::2], other[1][1::2]))
+        elif self.kind == "set":
+            first, second = sorted(whole), sorted(other[1])
+        else:
+            first, second = whole, other
+        return [(count, first, second, there)], set(self.names) if there else set()
+
+    def expected(self, content, state):
+        state = state or ()
+        if self.kind == "hash":
+            first = sorted((self.member(field), self.value(content, version)) for field, version in state)
+            second = [field for field, _ in first]
+        elif self.kind == "zset":
+            scored = sorted((score, self.member(member)) for member, score in state)
+            first = [(member, b"%d" % score) for score, member in scored]
+            second = sorted(first)
+        elif self.kind == "set":
+            first = second = sorted(self.member(member) for member in state)
+        else:
+            first = second = [self.value(content, version) for version in state]
+        return [(len(state), first, second, 1 if state else 0)]

@@ -4,12 +4,14 @@ import sys
 import threading
 from pathlib import Path
 
-from model import EXPIRY_BASE, BatchSlot, CounterSlot, ValueSlot
+from model import EXPIRY_BASE, BatchSlot, CollectionSlot, CounterSlot, ValueSlot
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 from blackbox import Client  # noqa: E402
 
-VALUES, COUNTERS, BATCHES = 200, 20, 10
+VALUES, COUNTERS, BATCHES, COLLECTIONS = 200, 20, 10, 5
+# So many elements that collections go from their small form to the large one, and are emptied again.
+ELEMENTS = 120
 SHARED = b"shared:counter"
 SCRIPT = b"""
 for i = 2, #ARGV, 2 do redis.call('SET', ARGV[i], ARGV[i + 1]) end
@@ -34,7 +36,9 @@ class Writer:
             self.batches.append(BatchSlot(names, counted=False))
             names = [b"%stransaction:%d:%d" % (prefix, index, part) for part in range(3)]
             self.batches.append(BatchSlot(names + [b"%stransaction:%d:count" % (prefix, index)], counted=True))
-        self.slots = [*self.values, *self.counters, *self.batches]
+        self.collections = [CollectionSlot(b"%s%s:%d" % (prefix, kind.encode(), index), kind)
+                            for kind in ("hash", "set", "zset", "list") for index in range(COLLECTIONS)]
+        self.slots = [*self.values, *self.counters, *self.batches, *self.collections]
         self.sent = self.acknowledged = 0
         self.shared_sent = self.shared_acknowledged = 0
         self.errors = []
@@ -92,8 +96,12 @@ class Writer:
         """(requests, expected replies, slots touched) of the next operation, already noted as sent."""
         self.sent += 1
         draw = self.random.random()
-        if draw < 0.45:
+        if draw < 0.25:
             return self.set_value()
+        if draw < 0.45:
+            return self.change_collection()
+        if draw < 0.47:
+            return self.move_collection()
         if draw < 0.52:
             return self.append()
         if draw < 0.60:
@@ -141,7 +149,7 @@ class Writer:
         return [("APPEND", slot.names[0], self.content.piece(*piece))], [length], [self.push(slot, (pieces, expiry))]
 
     def delete(self):
-        slot = self.random.choice(self.values + self.counters + self.batches)
+        slot = self.random.choice(self.values + self.counters + self.batches + self.collections)
         there = 0 if slot.latest is None else len(slot.names)
         verb = self.random.choice(("DEL", "UNLINK"))
         return [(verb, *slot.names)], [there], [self.push(slot, None)]
@@ -162,6 +170,65 @@ class Writer:
             return [("GET", source.names[0])], [None], []
         slots = [self.push(target, source.latest), self.push(source, None)]
         return [("RENAME", source.names[0], target.names[0])], [b"OK"], slots
+
+    def change_collection(self):
+        """Puts some elements into a collection or takes some out."""
+        slot = self.random.choice(self.collections)
+        name, state, draw = slot.names[0], slot.latest or (), self.random
+        # In turns of some hundred operations collections grow and shrink.
+        grows = draw.random() < (0.8 if self.sent // 700 % 2 else 0.3)
+        number = draw.choice((1, 1, 1, 2, 5, 30))
+        if slot.kind == "list":
+            return self.change_list(slot, name, state, grows, number)
+        members = draw.sample(range(ELEMENTS), number)
+        if slot.kind == "set":
+            now = set(state)
+            changed = now | set(members) if grows else now - set(members)
+            reply = abs(len(changed) - len(now))
+            request = ("SADD" if grows else "SREM", name, *map(slot.member, members))
+        else:
+            now = dict(state)
+            if grows:
+                new = {member: self.sent if slot.kind == "hash" else draw.randrange(50) for member in members}
+                changed = {**now, **new}
+                reply = len(changed) - len(now)
+                parts = [(slot.member(member), slot.value(self.content, version)) if slot.kind == "hash"
+                         else (version, slot.member(member)) for member, version in new.items()]
+                request = ("HSET" if slot.kind == "hash" else "ZADD", name, *(part for pair in parts for part in pair))
+            else:
+                changed = {member: version for member, version in now.items() if member not in members}
+                reply = len(now) - len(changed)
+                request = ("HDEL" if slot.kind == "hash" else "ZREM", name, *map(slot.member, members))
+            changed = changed.items()
+        return [request], [reply], [self.push(slot, tuple(sorted(changed)) or None)]
+
+    def change_list(self, slot, name, state, grows, number):
+        left = self.random.random() < 0.5
+        if grows and len(state) + number <= 2 * ELEMENTS:
+            new = tuple(self.sent + index for index in range(number))
+            state = new[::-1] + state if left else state + new
+            values = [slot.value(self.content, version) for version in new]
+            request = ("LPUSH" if left else "RPUSH", name, *values)
+            return [request], [len(state)], [self.push(slot, state)]
+        if not state:
+            return [("LLEN", name)], [0], []
+        taken = state[:number] if left else state[::-1][:number]
+        rest = state[number:] if left else state[:max(0, len(state) - number)]
+        reply = [slot.value(self.content, version) for version in taken]
+        return [("LPOP" if left else "RPOP", name, number)], [reply], [self.push(slot, rest or None)]
+
+    def move_collection(self):
+        """RENAME or COPY to another collection of the same kind; a set may be what two have in common."""
+        source = self.random.choice(self.collections)
+        target = self.random.choice([other for other in self.collections
+                                     if other.kind == source.kind and other is not source])
+        # Elements of a set, a hash or a sorted set carry the name of theirs.
+        if source.kind != "list" or source.latest is None:
+            return [("EXISTS", source.names[0])], [int(source.latest is not None)], []
+        if self.random.random() < 0.5:
+            slots = [self.push(target, source.latest), self.push(source, None)]
+            return [("RENAME", source.names[0], target.names[0])], [b"OK"], slots
+        return [("COPY", source.names[0], target.names[0], "REPLACE")], [1], [self.push(target, source.latest)]
 
     def increment(self):
         if not self.database and self.random.random() < 0.2:
@@ -210,10 +277,8 @@ class Writer:
         problems, there = [], set()
         cuts = set(range(self.acknowledged, self.sent + 1))
         for slot in self.slots:
-            requests = [request for name in slot.names for request in (("GET", name), ("PEXPIRETIME", name))]
-            replies = client.pipeline(requests)
-            seen = list(zip(replies[::2], replies[1::2]))
-            there.update(name for name, (value, _) in zip(slot.names, seen) if value is not None)
+            seen, names = slot.seen(client.pipeline(slot.requests()))
+            there.update(names)
             expected = {state: slot.expected(self.content, state) for _, state in slot.history}
             matching = [state for _, state in slot.history if expected[state] == seen]
             if not matching:
@@ -232,6 +297,9 @@ class Writer:
 
     def describe(self, slot, seen):
         """What is wrong with a slot, with versions rather than bytes."""
+        if slot in self.collections:
+            return (f"{slot.names[0].decode()} ({slot.kind}): {str(seen)[:300]} is none of the states "
+                    f"{str(slot.history)[:300]} (acknowledged up to {self.acknowledged})")
         parts = []
         for name, (value, expiry) in zip(slot.names, seen):
             text = "missing" if value is None else f"{len(value)} B {value[:60]!r}"
