@@ -10,9 +10,9 @@ import ValkBase
 
 /// A SHA-1, as it is asked for: 40 hexadecimal digits.
 package struct ScriptDigest: Hashable, Sendable {
-    let a: UInt64
-    let b: UInt64
-    let c: UInt32
+    package let a: UInt64
+    package let b: UInt64
+    package let c: UInt32
 
     /// Of the text.
     package init(of text: ByteView) {

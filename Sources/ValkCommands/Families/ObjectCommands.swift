@@ -88,16 +88,47 @@ package enum ObjectCommands {
 
     package static func memoryUsage(_ c: CommandContext) throws(Interruption) {
         let args = c.args
+        var samples: Int64 = 5
         var i = 3
         while i < args.count {
             guard c.isWord(i, "samples"), i + 1 < args.count else { return c.failSyntax() }
-            guard let samples = c.integer(i + 1) else { return }
-            if samples < 0 { return c.failSyntax() }
+            guard let number = c.integer(i + 1) else { return }
+            if number < 0 { return c.failSyntax() }
+            samples = number
             i += 2
         }
         guard let entry = try c.keys.find(args[2]) else { return c.reply.null() }
-        c.reply.integer(entryBytes + args[2].count + entry.pointee.valueLength)
+        var bytes = entryBytes + args[2].count + entry.pointee.valueLength
+        if let type = ValueType(tag: entry.pointee.tag), type != .string {
+            bytes += try elementBytes(c, try c.keys.collection(entry, type), samples: samples == 0 ? nil : Int(samples))
+        }
+        c.reply.integer(bytes)
     }
+
+    /// What the elements take that have entries of their own: the mean of `samples` of them (nil: all) times their
+    /// number. Members lie in the order of a hash, so the first ones are as good as any.
+    private static func elementBytes(
+        _ c: CommandContext, _ collection: Collection, samples: Int?
+    ) throws(Interruption) -> Int {
+        guard collection.isSpread, collection.count > 0 else { return 0 }
+        let kinds: [ValueType: UInt8] = [.list: ElementKind.position, .stream: ElementKind.entry]
+        var walk = try ElementWalk(c.keys, collection, kinds[collection.type] ?? ElementKind.member)
+        try walk.seekToFirst()
+        var seen = 0
+        var bytes = 0
+        while walk.isValid && seen < samples ?? Int.max {
+            let key = entryBytes + elementKeyBytes + walk.key.count
+            bytes += key + walk.valueLength
+            // Once more, in the order of scores or times.
+            if collection.type == .sortedSet || walk.expireAt != 0 { bytes += key + 4 }
+            seen += 1
+            try walk.next()
+        }
+        return seen == 0 ? 0 : Int(Double(bytes) / Double(seen) * Double(collection.count))
+    }
+
+    /// In front of an element's own key: whose it is.
+    private static let elementKeyBytes = 13
 }
 
 extension CommandContext {

@@ -103,6 +103,12 @@ package struct ElementWalk: ~Copyable {
         return place.element.value
     }
 
+    /// Without reading it.
+    package var valueLength: Int {
+        if let cursor { return cursor._withUnsafeGuaranteedRef { $0.entry.pointee.valueLength } }
+        return place.element.value.count
+    }
+
     // MARK: Moves
 
     private mutating func count(_ n: Int = 1) throws(Interruption) {

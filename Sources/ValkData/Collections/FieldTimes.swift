@@ -19,13 +19,15 @@ import ValkEngine
 extension KeyAccess {
     // MARK: Changes
 
-    /// Sets a field and its expiry, 0 for none. `old` is what is there, expired or not. The caller keeps `count`.
+    /// Sets a field, whose key is `key`, and its expiry, 0 for none. `old` is what is there, expired or not. The caller
+    /// keeps `count`.
     @inline(__always)
     package func putField(
-        _ hash: inout Collection, _ field: ByteView, _ value: ByteView, expireAt: UInt64 = 0, old: Element?
+        _ hash: inout Collection, _ key: ElementKey, _ field: ByteView, _ value: ByteView, expireAt: UInt64 = 0,
+        old: Element?
     ) throws(Interruption) {
         let before = old?.expireAt ?? 0
-        try put(&hash, element.member(field), value, expireAt: expireAt, isNew: old == nil)
+        try put(&hash, key, value, expireAt: expireAt, isNew: old == nil)
         if before != expireAt { moveFieldTime(&hash, field, from: before, to: expireAt) }
     }
 

@@ -23,6 +23,8 @@ extension Administration {
             case ("jmap", 2): context.reply.ok()
             case ("populate", 3...5): try populate(connection, context)
             case ("object", 3...): try describe(args[2], context)
+            case ("digest", 2): try digestAll(context)
+            case ("digest-value", 2...): try digestValues(context)
             case ("reload", 2...), ("loadaof", 2): try reload(connection, context)
             case ("set-active-expire", 3):
                 connection.server.settings.activeExpire.store(atoi(args[2].string) != 0, ordering: .relaxed)
@@ -163,6 +165,8 @@ extension ReplyWriter {
 
 private let debugHelp = [
     "CONFIG-REWRITE-FORCE-ALL", "    Like CONFIG REWRITE, with every setting written.",
+    "DIGEST", "    Tell one hash of everything that is stored, the one that Redis tells.",
+    "DIGEST-VALUE <key> [<key> ...]", "    Tell one of each value.",
     "ERROR <string>", "    Reply with an error.",
     "JMAP", "    Accepted; there is no Java here.",
     "LOADAOF", "    Write what is in memory to the disk.",

@@ -64,10 +64,11 @@ package enum HashCommands {
     static func put(
         _ c: CommandContext, _ hash: inout Collection, _ field: ByteView, _ value: ByteView, expireAt: UInt64 = 0
     ) throws(Interruption) -> Bool {
-        let old = try c.keys.find(hash, c.keys.element.member(field))
+        let key = c.keys.element.member(field)
+        let old = try c.keys.find(hash, key)
         let wasExpired = old.map { $0.expireAt != 0 && $0.expireAt <= c.now } ?? false
         let isNew = old == nil
-        try c.keys.putField(&hash, field, value, expireAt: expireAt, old: old)
+        try c.keys.putField(&hash, key, field, value, expireAt: expireAt, old: old)
         if isNew { hash.count += 1 }
         grow(c, &hash, field, value)
         return isNew || wasExpired

@@ -116,7 +116,7 @@ package enum HashExpiryCommands {
     ) throws(Interruption) {
         // The value is written again, and may lie where the new one is written.
         let value = c.keys.copied(old.value)
-        try c.keys.putField(&hash, field, value, expireAt: time, old: old)
+        try c.keys.putField(&hash, c.keys.element.member(field), field, value, expireAt: time, old: old)
     }
 
     /// Positions of the fields behind FIELDS and their number, at `index`; nil after an error reply.

@@ -24,19 +24,9 @@ enum StreamEntries {
     /// Answers with fields and values as they are stored.
     static func reply(_ c: CommandContext, fields value: ByteView) {
         var count = 0
-        forEach(value) { _ in count += 1 }
+        StreamFields.forEach(value) { _ in count += 1 }
         c.reply.array(count)
-        forEach(value) { c.reply.bulk($0) }
-    }
-
-    private static func forEach(_ value: ByteView, _ body: (ByteView) -> Void) {
-        var at = value.base
-        let end = value.base + value.count
-        while at < end {
-            let count = Int(Varint.readTrusted(&at))
-            body(ByteView(base: at, count: count))
-            at += count
-        }
+        StreamFields.forEach(value) { c.reply.bulk($0) }
     }
 
     static func reply(_ c: CommandContext, _ id: StreamID, fields value: ByteView) {
