@@ -35,14 +35,13 @@ package enum TransferCommands {
         let compressor = c.compressesDumps ? c.compressor : nil
         guard let type = ValueType(tag: entry.pointee.tag) else { return .unknownType }
         switch type {
-        case .stream: return .unknownType
         case .string:
             let value = try c.keys.value(entry)
             let payload = c.keys.allocate(DumpPayload.roomForString(value.count))
             body(
                 ByteView(base: payload, count: DumpPayload.writeString(value, to: payload, compressor: compressor)))
             return .written
-        case .list, .set, .sortedSet, .hash:
+        case .list, .set, .sortedSet, .hash, .stream:
             let collection = try c.keys.collection(entry, type)
             var payload = ByteBuffer()
             guard try DumpPayload.append(collection, c.keys, to: &payload, compressor: compressor) else {
@@ -77,23 +76,24 @@ package enum TransferCommands {
         let when = time == 0 || options.isAbsolute ? time : time &+ Int64(c.now)
         let isPast = when != 0 && when <= Int64(c.now)
         switch content {
-        case .otherType: return c.fail("ERR the payload holds a value of a type that is not supported yet")
         case .string(let string):
             guard let value = try bytes(c, string) else { return }
             if isPast { return removed(c, key, was) }
             c.keys.put(key, tag: StringTag.plain, expireAt: UInt64(when), value: value, was: was)
-        case .collection:
+        case .collection, .stream:
+            var isStream = false
+            if case .stream = content { isStream = true }
             // What is written before something turns out to be wrong must not stay.
             let mark = c.batch.mark()
-            guard var collection = try RestoredCollection.read(c, payload, key) else {
-                return c.batch.rollback(to: mark)
-            }
-            if isPast || collection.count == 0 {
+            let read =
+                try isStream ? RestoredStream.read(c, payload, key) : RestoredCollection.read(c, payload, key)
+            guard var collection = read else { return c.batch.rollback(to: mark) }
+            if isPast || collection.count == 0 && !isStream {
                 c.batch.rollback(to: mark)
                 return removed(c, key, was)
             }
             collection.expireAt = UInt64(when)
-            _ = try c.keys.save(&collection, at: key)
+            _ = try c.keys.save(&collection, at: key, keepsEmpty: isStream)
         }
         c.keys.noteUse(key, idleSeconds: options.idleSeconds, frequency: options.frequency)
         // Who replaces a key, deletes it first.

@@ -3,8 +3,8 @@
 //   [type u8][value][version of the format, u16 LE][CRC-64 of everything before, u64 LE]
 //
 // Collections are written in the plain forms of RDBCollection (1, 2, 4, 5), which every Redis reads and brings into the
-// form that it likes. A hash with fields that expire needs form 24 and the version that brought it: a Redis that does
-// not know it refuses the payload.
+// form that it likes, streams as 7.0 has them (RDBStream). A hash with fields that expire needs form 24 and the version
+// that brought it: a Redis that does not know it refuses the payload.
 
 import ValkBase
 import ValkEngine
@@ -45,8 +45,8 @@ package enum DumpPayload {
         case string(RDBString)
         /// For an `RDBCollectionReader`.
         case collection
-        /// A type that is not stored here.
-        case otherType
+        /// For an `RDBStreamReader`.
+        case stream
     }
 
     /// What an intact payload holds; nil when it is not understood. What stands behind the value is not looked at.
@@ -56,7 +56,7 @@ package enum DumpPayload {
         guard payload.count > footerBytes, let type = reader.byte() else { return nil }
         if type == stringType { return reader.string().map { .string($0) } }
         if RDBType.type(type) != nil { return .collection }
-        return type == 15 || type == 19 ? .otherType : nil
+        return type == 15 || type == 19 ? .stream : nil
     }
 
     /// Appends a collection's payload. False, and nothing, when all that it has has expired.
@@ -82,7 +82,8 @@ package enum DumpPayload {
                 out.appendFixed(score.bitPattern)
             }
         case .hash: return try appendHash(keys, collection, &out, compressor)
-        case .string, .stream: return false
+        case .stream: try appendStream(keys, collection, &out, compressor)
+        case .string: return false
         }
         seal(&out, RDB.version)
         return true
@@ -150,12 +151,12 @@ package enum DumpPayload {
         if count != collection.count { throw .damaged }
     }
 
-    private static func append(_ string: ByteView, _ out: inout ByteBuffer, _ compressor: LZFCompressor?) {
+    static func append(_ string: ByteView, _ out: inout ByteBuffer, _ compressor: LZFCompressor?) {
         let memory = out.reserve(RDB.roomForString(string.count))
         out.advance(RDB.writeString(string, to: memory, compressor: compressor))
     }
 
-    private static func appendLength(_ length: Int, _ out: inout ByteBuffer) {
+    static func appendLength(_ length: Int, _ out: inout ByteBuffer) {
         out.advance(RDB.writeLength(length, to: out.reserve(9)))
     }
 

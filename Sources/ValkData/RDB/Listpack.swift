@@ -1,5 +1,5 @@
 // Listpacks and ziplists: the compact sequences of strings and integers that Redis writes for small collections and for
-// the nodes of lists. They are only read here, and every byte of them is doubted.
+// the nodes of lists and streams. What is read here is doubted byte by byte.
 //
 //   listpack   [bytes u32 LE][entries u16 LE, 65535: not counted] entry … [0xFF]
 //     entry    [encoding and data][the length of both, backwards in groups of seven bits]
@@ -67,7 +67,7 @@ enum Listpack {
         }
     }
 
-    private static func backLengthBytes(_ length: Int) -> Int {
+    static func backLengthBytes(_ length: Int) -> Int {
         length <= 127 ? 1 : length < 16_383 ? 2 : length < 2_097_151 ? 3 : length < 268_435_455 ? 4 : 5
     }
 

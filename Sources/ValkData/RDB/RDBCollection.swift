@@ -25,6 +25,7 @@ package enum RDBType {
     static var set: UInt8 { 2 }
     static var hash: UInt8 { 4 }
     static var sortedSet: UInt8 { 5 }
+    static var stream: UInt8 { 19 }
     static var hashWithTimes: UInt8 { 24 }
 
     /// What a collection's type byte stands for; nil where it is none that is read.
@@ -50,20 +51,19 @@ package enum RDBPart {
 /// Reads the value of a collection behind its type byte. Bytes that are shown lie in the payload or in memory from
 /// `allocate`.
 package struct RDBCollectionReader {
-    private var reader: RDBReader
+    private var strings: RDBStrings
     private let type: UInt8
-    private let allocate: (Int) -> UnsafeMutableRawPointer
 
     package typealias Body = (RDBPart) throws(Interruption) -> Bool
 
     /// Of the whole payload, type byte and footer included; nil when it is no collection that is read.
     package init?(_ payload: ByteView, allocate: @escaping (Int) -> UnsafeMutableRawPointer) {
-        reader = RDBReader(payload)
-        guard payload.count > DumpPayload.footerBytes, let type = reader.byte(), RDBType.type(type) != nil else {
+        strings = RDBStrings(payload, allocate)
+        guard payload.count > DumpPayload.footerBytes, let type = strings.reader.byte(), RDBType.type(type) != nil
+        else {
             return nil
         }
         self.type = type
-        self.allocate = allocate
     }
 
     package var valueType: ValueType { RDBType.type(type) ?? .string }
@@ -72,22 +72,23 @@ package struct RDBCollectionReader {
     package mutating func forEach(_ body: Body) throws(Interruption) -> Bool {
         switch type {
         case 1, 2:
-            guard let count = reader.count() else { return false }
+            guard let count = strings.reader.count() else { return false }
             return try times(count) { me throws(Interruption) in
-                guard let element = me.string() else { return false }
+                guard let element = me.strings.string() else { return false }
                 return try body(.element(element))
             }
         case 3, 5:
-            guard let count = reader.count() else { return false }
+            guard let count = strings.reader.count() else { return false }
             return try times(count) { me throws(Interruption) in
-                guard let member = me.string(), let score = me.type == 3 ? me.scoreText() : me.score(), !score.isNaN
+                guard let member = me.strings.string(), let score = me.type == 3 ? me.scoreText() : me.score(),
+                    !score.isNaN
                 else { return false }
                 return try body(.scored(member, score))
             }
         case 4:
-            guard let count = reader.count() else { return false }
+            guard let count = strings.reader.count() else { return false }
             return try times(count) { me throws(Interruption) in
-                guard let field = me.string(), let value = me.string() else { return false }
+                guard let field = me.strings.string(), let value = me.strings.string() else { return false }
                 return try body(.field(field, value, expireAt: 0))
             }
         case 24: return try hashWithTimes(body)
@@ -125,42 +126,18 @@ package struct RDBCollectionReader {
 
     // MARK: Strings and numbers
 
-    /// A string's bytes.
-    private mutating func string() -> ByteView? {
-        guard let string = reader.string() else { return nil }
-        switch string {
-        case .plain(let bytes): return bytes
-        case .number(let number): return text(number)
-        case .compressed(let packed, let count):
-            let memory = allocate(count)
-            return LZF.expand(packed, to: memory, count: count) ? ByteView(base: memory, count: count) : nil
-        }
-    }
-
-    private func text(_ number: Int64) -> ByteView {
-        let memory = allocate(24)
-        return ByteView(base: memory, count: Decimal.write(number, to: memory))
-    }
-
-    private func bytes(_ value: PackedValue) -> ByteView {
-        switch value {
-        case .text(let bytes): return bytes
-        case .number(let number): return text(number)
-        }
-    }
-
     private mutating func score() -> Double? {
-        reader.number(UInt64.self).map { Double(bitPattern: UInt64(littleEndian: $0)) }
+        strings.reader.number(UInt64.self).map { Double(bitPattern: UInt64(littleEndian: $0)) }
     }
 
     private mutating func scoreText() -> Double? {
-        guard let count = reader.byte() else { return nil }
+        guard let count = strings.reader.byte() else { return nil }
         switch count {
         case 253: return nil
         case 254: return .infinity
         case 255: return -.infinity
         default:
-            guard let text = reader.take(Int(count)) else { return nil }
+            guard let text = strings.reader.take(Int(count)) else { return nil }
             var score = 0.0
             let isNumber = valk_parse_double(
                 text.base.assumingMemoryBound(to: CChar.self), text.count, true, &score)
@@ -171,10 +148,12 @@ package struct RDBCollectionReader {
     // MARK: Forms
 
     private mutating func hashWithTimes(_ body: Body) throws(Interruption) -> Bool {
-        guard let word = reader.number(UInt64.self), let count = reader.count() else { return false }
+        guard let word = strings.reader.number(UInt64.self), let count = strings.reader.count() else { return false }
         let earliest = UInt64(littleEndian: word)
         return try times(count) { me throws(Interruption) in
-            guard let distance = me.reader.count(), let field = me.string(), let value = me.string() else {
+            guard let distance = me.strings.reader.count(), let field = me.strings.string(),
+                let value = me.strings.string()
+            else {
                 return false
             }
             if distance == 0 { return try body(.field(field, value, expireAt: 0)) }
@@ -187,10 +166,10 @@ package struct RDBCollectionReader {
     private mutating func packed(
         isListpack: Bool, inPairs: Bool, _ body: (ByteView, ByteView) throws(Interruption) -> Bool
     ) throws(Interruption) -> Bool {
-        guard let packed = string() else { return false }
+        guard let packed = strings.string() else { return false }
         var first: ByteView?
         func visit(_ value: PackedValue) throws(Interruption) -> Bool {
-            let bytes = bytes(value)
+            let bytes = strings.bytes(value)
             if !inPairs { return try body(bytes, bytes) }
             guard let field = first else {
                 first = bytes
@@ -204,15 +183,15 @@ package struct RDBCollectionReader {
     }
 
     private mutating func nodes(_ body: Body) throws(Interruption) -> Bool {
-        guard let count = reader.count() else { return false }
+        guard let count = strings.reader.count() else { return false }
         return try times(count) { me throws(Interruption) in
             var isPlain = false
             if me.type == 18 {
-                guard let container = me.reader.count(), container == 1 || container == 2 else { return false }
+                guard let container = me.strings.reader.count(), container == 1 || container == 2 else { return false }
                 isPlain = container == 1
             }
             if isPlain {
-                guard let element = me.string() else { return false }
+                guard let element = me.strings.string() else { return false }
                 return try body(.element(element))
             }
             return try me.packed(isListpack: me.type == 18, inPairs: false) { element, _ throws(Interruption) in
@@ -224,7 +203,7 @@ package struct RDBCollectionReader {
     /// [fields u8, 254 and more: not counted] then [length][field][length][unused u8][value][unused bytes] … [0xFF];
     /// lengths are a byte, or 254 and u32 LE.
     private mutating func zipmap(_ body: Body) throws(Interruption) -> Bool {
-        guard let map = string(), map.count >= 2 else { return false }
+        guard let map = strings.string(), map.count >= 2 else { return false }
         var at = 1
         var count = 0
         func length() -> Int? {
@@ -254,7 +233,7 @@ package struct RDBCollectionReader {
 
     /// [bytes of a number u32 LE][numbers u32 LE] then the numbers, ascending.
     private mutating func intset(_ body: Body) throws(Interruption) -> Bool {
-        guard let set = string(), set.count >= 8 else { return false }
+        guard let set = strings.string(), set.count >= 8 else { return false }
         let width = Int(set.base.fixed(0, UInt32.self))
         let count = Int(set.base.fixed(4, UInt32.self))
         guard width == 2 || width == 4 || width == 8, set.count == 8 + width * count else { return false }
@@ -263,7 +242,7 @@ package struct RDBCollectionReader {
             guard let number = PackedNumber.little(set, 8 + i * width, width), last.map({ $0 < number }) ?? true
             else { return false }
             last = number
-            if try !body(.element(text(number))) { return false }
+            if try !body(.element(strings.text(number))) { return false }
         }
         return true
     }

@@ -123,25 +123,30 @@ package struct RDBReader {
 
     /// A length, or the kind of a special string.
     private enum Length {
-        case count(Int)
+        case count(UInt64)
         case special(UInt8)
     }
 
     private mutating func length() -> Length? {
         guard let first = byte() else { return nil }
         switch first >> 6 {
-        case 0: return .count(Int(first))
-        case 1: return byte().map { .count(Int(first & 0x3F) << 8 | Int($0)) }
+        case 0: return .count(UInt64(first))
+        case 1: return byte().map { .count(UInt64(first & 0x3F) << 8 | UInt64($0)) }
         case 2:
-            if first == 0x80 { return number(UInt32.self).map { .count(Int(UInt32(bigEndian: $0))) } }
+            if first == 0x80 { return number(UInt32.self).map { .count(UInt64(UInt32(bigEndian: $0))) } }
             guard first == 0x81, let long = number(UInt64.self) else { return nil }
-            return Int(exactly: UInt64(bigEndian: long)).map { .count($0) }
+            return .count(UInt64(bigEndian: long))
         default: return .special(first & 0x3F)
         }
     }
 
     /// A plain length.
     mutating func count() -> Int? {
+        unsigned().flatMap { Int(exactly: $0) }
+    }
+
+    /// A number that is written as lengths are.
+    mutating func unsigned() -> UInt64? {
         if case .count(let count) = length() { return count }
         return nil
     }
@@ -149,7 +154,7 @@ package struct RDBReader {
     package mutating func string() -> RDBString? {
         guard let length = length() else { return nil }
         switch length {
-        case .count(let count): return take(count).map { .plain($0) }
+        case .count(let count): return Int(exactly: count).flatMap { take($0) }.map { .plain($0) }
         case .special(0): return number(Int8.self).map { .number(Int64($0)) }
         case .special(1): return number(Int16.self).map { .number(Int64(Int16(littleEndian: $0))) }
         case .special(2): return number(Int32.self).map { .number(Int64(Int32(littleEndian: $0))) }

@@ -2,7 +2,7 @@
 
 import ValkBase
 
-package struct StreamID: Comparable, Sendable {
+package struct StreamID: Comparable, Hashable, Sendable {
     /// As it stands in keys and values.
     package static var bytes: Int { 16 }
 

@@ -85,6 +85,11 @@ extension ElementScratch {
         }
     }
 
+    /// Where what a group has of a kind begins.
+    package func begin(_ kind: UInt8, _ group: UInt32) -> ElementKey {
+        key(kind, 4) { $0.storeBytes(of: group.bigEndian, as: UInt32.self) }
+    }
+
     /// The end of what a group has of a kind.
     package func end(_ kind: UInt8, _ group: UInt32) -> ElementKey {
         if group == .max { return bound(kind + 1) }

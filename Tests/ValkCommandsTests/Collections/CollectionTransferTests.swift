@@ -71,6 +71,39 @@ import ValkTestSupport
         }
     }
 
+    @Test(arguments: [1, 5, 700]) func streamsComeBackWithTheirGroups(count: Int) throws {
+        let h = try Harness()
+        for i in 0..<count {
+            h.run(["XADD", "s", "\(1000 + i / 3)-\(i % 3 + 1)", "f", "\(i)"] + (i % 4 == 0 ? ["g", "x"] : []))
+        }
+        h.run("XGROUP", "CREATE", "s", "g", "0")
+        h.run("XGROUP", "CREATE", "s", "idle", "$")
+        h.run("XREADGROUP", "GROUP", "g", "c", "COUNT", "200", "STREAMS", "s", ">")
+        h.run("XREADGROUP", "GROUP", "g", "d", "COUNT", "200", "STREAMS", "s", ">")
+        h.run("XACK", "s", "g", "1000-2")
+        h.run("XDEL", "s", "1000-3", "1001-1")
+        h.run("XGROUP", "CREATECONSUMER", "s", "g", "e")
+        h.clock.advance(1000)
+        #expect(restore(h, "copy", h.bulk("DUMP", "s")) == "OK")
+        for look in [["XRANGE", "-", "+"], ["XPENDING", "g"], ["XPENDING", "g", "-", "+", "1000"]] {
+            #expect(h.run([look[0], "copy"] + look.dropFirst()) == h.run([look[0], "s"] + look.dropFirst()))
+        }
+        #expect(
+            h.run("XINFO", "STREAM", "copy", "FULL", "COUNT", "0")
+                == h.run("XINFO", "STREAM", "s", "FULL", "COUNT", "0"))
+        // Both go on alike.
+        for key in ["s", "copy"] {
+            #expect(h.run("XADD", key, "9999-1", "f", "v") == "\"9999-1\"")
+            h.run("XREADGROUP", "GROUP", "idle", "c", "STREAMS", key, ">")
+            #expect(h.run("XACK", key, "idle", "9999-1") == ":1")
+            #expect(h.run("XGROUP", "DESTROY", key, "g") == ":1")
+        }
+        h.run("XTRIM", "copy", "MAXLEN", "0")
+        #expect(restore(h, "empty", h.bulk("DUMP", "copy")) == "OK")
+        #expect(h.run("XLEN", "empty") == ":0")
+        #expect(h.run("XADD", "empty", "9999-1", "f", "v").hasPrefix("-ERR"))
+    }
+
     @Test(arguments: [3, 300]) func fieldsKeepTheirTimes(count: Int) throws {
         let h = try Harness()
         h.run(["HSET", "h"] + (0..<count).flatMap { ["f\($0)", "v\($0)"] })
@@ -249,7 +282,11 @@ import ValkTestSupport
         h.run(["ZADD", "zset"] + (0..<20).flatMap { ["\($0)", "m\($0)"] })
         h.run(["HSET", "times"] + (0..<5).flatMap { ["f\($0)", "\($0)"] })
         h.run("HPEXPIRE", "times", "100000", "FIELDS", "1", "f1")
-        var whole = ["hash", "set", "list", "zset", "times"].map { h.bulk("DUMP", $0) }
+        for i in 0..<20 { h.run("XADD", "stream", "\(i + 1)-1", "f", "\(i)", "g\(i % 7)", "x") }
+        h.run("XGROUP", "CREATE", "stream", "g", "0")
+        h.run("XREADGROUP", "GROUP", "g", "c", "COUNT", "3", "STREAMS", "stream", ">")
+        h.run("XREADGROUP", "GROUP", "g", "d", "COUNT", "3", "STREAMS", "stream", ">")
+        var whole = ["hash", "set", "list", "zset", "times", "stream"].map { h.bulk("DUMP", $0) }
         let text: (String) -> [UInt8] = { [UInt8($0.utf8.count)] + Array($0.utf8) }
         let ziplist = Self.string(Self.ziplist([text("a"), [0xF3], text("b"), [0xC0, 1, 2]]))
         for type: UInt8 in [10, 12, 13] { whole.append(Self.sealed([type] + ziplist)) }
