@@ -106,6 +106,14 @@ final class Harness {
         return commands.map { _ in render(&bytes) }
     }
 
+    /// A command whose transaction is abandoned.
+    func undo(_ words: [String]) {
+        context.start(now: now)
+        execute(words.map { Array($0.utf8) })
+        context.abandon()
+        out.pointee.removeAll()
+    }
+
     private func transaction(_ body: () -> Void) {
         context.start(now: now)
         body()

@@ -38,7 +38,8 @@ package struct Collection {
     /// Elements: fields, members, …
     package var count: Int
     /// Numbers that a type keeps: of a list the position of its first element, of a hash a time not after the earliest
-    /// one of a field (FieldTimes), of a sorted set the bounds of its scores, of a stream what StreamState says.
+    /// one of a field (FieldTimes), of a sorted set the bounds of its scores and its RankIndex, of a stream what
+    /// StreamState says.
     package var extra: SIMD8<UInt64>
     var id: UInt64
     var packed: PackedElements
@@ -62,7 +63,7 @@ package struct Collection {
     static func extraCount(_ type: ValueType) -> Int {
         switch type {
         case .list, .hash: return 1
-        case .sortedSet: return 2
+        case .sortedSet: return 3
         case .stream: return 8
         case .string, .set: return 0
         }

@@ -160,6 +160,7 @@ extension KeyAccess {
             remove(user, in: collection.namespace, was: replaced(collection))
             return true
         }
+        if collection.type == .sortedSet { try RankIndex.prepare(self, &collection) }
         let isNewOwner = collection.isSpread && collection.was.spreadID != collection.id
         if isNewOwner { putOwner(collection.namespace, collection.id, user) }
         if collection.type == .hash { indexFieldTimes(&collection, user) }

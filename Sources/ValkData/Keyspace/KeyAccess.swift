@@ -76,6 +76,7 @@ package final class KeyAccess {
     package let state: UnsafeMutablePointer<AccessState>
     let scratch = KeyScratch()
     let elementScratch: ElementScratch
+    let blockMaps = BlockMaps()
     private let elementMemory: UnsafeMutableRawPointer
     package let accesses: AccessTable
     /// `[namespace u32][length u32][user key]` of expired keys that were seen.

@@ -134,7 +134,7 @@ package enum SortedSetCommands {
         var greatest = -Double.infinity
         for i in 2..<args.count {
             guard let score = try SortedSetElements.score(c, set, args[i]) else { continue }
-            SortedSetElements.remove(c, &set, args[i], score)
+            try SortedSetElements.remove(c, &set, args[i], score)
             least = min(least, score)
             greatest = max(greatest, score)
             removed += 1
@@ -177,8 +177,12 @@ package enum SortedSetCommands {
         guard let set = try c.collection(c.args[1], .sortedSet) else { return }
         let member = c.args[2]
         guard let score = try SortedSetElements.score(c, set, member) else { return c.reply.null() }
-        let lower = c.keys.elementBound().score(set.extra[0], .empty)
         let upper = c.keys.elementBound(member.count).score(ScoreCoding.encode(score), member)
+        if RankIndex.exists(set) {
+            let rank = try RankIndex.rank(c.keys, set, of: upper)
+            return c.reply.integer(isReverse ? set.count - 1 - rank : rank)
+        }
+        let lower = c.keys.elementBound().score(set.extra[0], .empty)
         var walk = try ElementWalk(c.keys, set, from: lower, to: upper)
         if set.count <= 1024 { walk.setDeadBudget(64 + 2 * set.count) }
         var before = 0
@@ -249,7 +253,7 @@ package enum SortedSetCommands {
             }
         }
         try popped.forEach { member, score throws(Interruption) in
-            SortedSetElements.remove(c, &set, member, score)
+            try SortedSetElements.remove(c, &set, member, score)
         }
         try c.save(&set, at: key, isMax ? .zpopmax : .zpopmin, changes: popped.count)
         return popped

@@ -37,6 +37,11 @@ enum SortedSetElements {
         try c.keys.put(
             &set, c.keys.element.member(member), ByteView(base: value, count: 8), isNew: old == nil)
         try c.keys.put(&set, c.keys.element.score(bits, member), .empty, isNew: true)
+        if RankIndex.exists(set) {
+            try RankIndex.note(
+                c.keys, &set, added: c.keys.elementBound(member.count).score(bits, member),
+                removed: old.map { c.keys.elementBound(member.count).score(ScoreCoding.encode($0), member) })
+        }
         if old == nil { set.count += 1 }
         if set.tag & CollectionTag.large == 0
             && (set.count > c.encodings.sortedSetEntries || member.count > c.encodings.sortedSetValueBytes)
@@ -46,9 +51,15 @@ enum SortedSetElements {
     }
 
     /// Takes a member out that has `score`. `count` is kept.
-    static func remove(_ c: CommandContext, _ set: inout Collection, _ member: ByteView, _ score: Double) {
+    static func remove(_ c: CommandContext, _ set: inout Collection, _ member: ByteView, _ score: Double)
+        throws(Interruption)
+    {
         c.keys.remove(&set, c.keys.element.member(member))
         c.keys.remove(&set, c.keys.element.score(ScoreCoding.encode(score), member))
+        if RankIndex.exists(set) {
+            let key = c.keys.elementBound(member.count).score(ScoreCoding.encode(score), member)
+            try RankIndex.note(c.keys, &set, added: nil, removed: key)
+        }
         set.count -= 1
     }
 
@@ -107,24 +118,28 @@ enum SortedSetElements {
         return Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self)))
     }
 
-    /// Brings the walk over all members to the one with `rank`, from the nearer end.
+    /// Brings the walk over all members to the one with `rank`: by the index, or from the nearer end.
     static func place(
-        _ walk: inout ElementWalk, at rank: Int, of count: Int
+        _ c: CommandContext, _ set: borrowing Collection, _ walk: inout ElementWalk, at rank: Int
     ) throws(Interruption) {
-        if rank <= count / 2 {
+        var left = rank
+        if RankIndex.exists(set) {
+            let (start, before) = try RankIndex.place(c.keys, set, of: rank)
+            try walk.seek(start, in: set)
+            left = before
+        } else if rank <= set.count / 2 {
             try walk.seekToFirst()
-            var left = rank
-            while left > 0 && walk.isValid {
-                try walk.next()
-                left -= 1
-            }
         } else {
             try walk.seekToLast()
-            var left = count - 1 - rank
+            left = set.count - 1 - rank
             while left > 0 && walk.isValid {
                 try walk.previous()
                 left -= 1
             }
+        }
+        while left > 0 && walk.isValid {
+            try walk.next()
+            left -= 1
         }
     }
 }

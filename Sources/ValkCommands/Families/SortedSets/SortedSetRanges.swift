@@ -103,7 +103,7 @@ struct SortedSetSelection {
         var walk = try SortedSetElements.walk(c, set)
         walk.setDeadBudget(budget)
         let first = isReverse ? set.count - 1 - ranks.lowerBound : ranks.lowerBound
-        try SortedSetElements.place(&walk, at: first, of: set.count)
+        try SortedSetElements.place(c, set, &walk, at: first)
         var left = ranks.count
         while left > 0 && walk.isValid {
             let at = walk.scored
@@ -312,6 +312,12 @@ package enum SortedSetRangeCommands {
 
     private static func count(_ c: CommandContext, _ selection: SortedSetSelection) throws(Interruption) {
         guard let set = try c.collection(c.args[1], .sortedSet) else { return }
+        if case .score(let range) = selection.by, RankIndex.exists(set) {
+            if range.isEmpty { return c.reply.integer(0) }
+            let before = try RankIndex.rank(c.keys, set, of: c.keys.elementBound().score(range.lower, .empty))
+            let behind = try RankIndex.rank(c.keys, set, of: c.keys.elementBound().score(range.upper, .empty))
+            return c.reply.integer(behind - before)
+        }
         var count = 0
         try selection.forEach(c, set) { _, _ throws(Interruption) in count += 1 }
         c.reply.integer(count)
@@ -346,7 +352,7 @@ package enum SortedSetRangeCommands {
         var least = Double.infinity
         var greatest = -Double.infinity
         try members.forEach { member, score throws(Interruption) in
-            SortedSetElements.remove(c, &set, member, score)
+            try SortedSetElements.remove(c, &set, member, score)
             least = min(least, score)
             greatest = max(greatest, score)
         }
