@@ -1,7 +1,6 @@
-// Smooth brakes for writers. What is written costs time: so many nanoseconds a byte, nothing as long as the background
-// keeps up, and the more the further it is behind. Who writes takes the time of its bytes; all writers together sell
-// and buy the same second, so the price is a bound for the whole store, however many there are. A thread that may
-// wait sleeps until its time has come; an event loop does not read from the connection until then.
+// Smooth brakes for writers. What is written costs time (`TimeSale`): nothing as long as the background keeps up, and
+// the more the further it is behind. A thread that may wait sleeps until its time has come; an event loop does not read
+// from the connection until then.
 //
 // The price has three parts, the largest counts (`PaceRule`): runs in the root (the merges are behind), sealed tables
 // in memory (the flushes are behind), and what the space governor wishes.
@@ -15,18 +14,8 @@ import ValkBase
 final class WritePace: @unchecked Sendable {  // `rule` behind `lock`; the rest is atomic.
     private let lock = Lock()
     private var rule: PaceRule
-    /// Nanoseconds for 1024 bytes of log; 0 as long as nobody is held up.
-    private let price = Atomic<Int>(0)
-    /// Monotonic nanoseconds up to which the time is sold.
-    private let soldUntil = Atomic<UInt64>(0)
+    private let sale = TimeSale()
     private let delayCount = Atomic<UInt64>(0)
-
-    /// Shorter delays wait for more to come: no timer keeps them.
-    static let delayMinNanoseconds: UInt64 = 1_000_000
-    /// Of one batch, however large it is.
-    static let delayMaxNanoseconds: UInt64 = 1_000_000_000
-    /// Time that went by unsold and may still be had, so that sleeping too long costs nothing.
-    private static let creditNanoseconds: UInt64 = 5_000_000
 
     /// `mergeWidth`: runs that a slot of the root should have at most.
     init(mergeWidth: Int) { rule = PaceRule(mergeWidth: mergeWidth) }
@@ -35,35 +24,11 @@ final class WritePace: @unchecked Sendable {  // `rule` behind `lock`; the rest 
 
     /// Takes the time of `bytes` that are written to the log. Never waits.
     @inline(__always)
-    func take(_ bytes: Int) {
-        let price = price.load(ordering: .relaxed)
-        if price > 0 { take(bytes, price) }
-    }
-
-    @inline(never)
-    private func take(_ bytes: Int, _ price: Int) {
-        let now = Monotonic.nanoseconds()
-        let cost = min(UInt64(bytes) &* UInt64(price) / 1024, WritePace.delayMaxNanoseconds)
-        var sold = soldUntil.load(ordering: .relaxed)
-        while true {
-            let next = min(max(sold, now - WritePace.creditNanoseconds) + cost, now + WritePace.delayMaxNanoseconds)
-            let (done, seen) = soldUntil.compareExchange(expected: sold, desired: next, ordering: .relaxed)
-            if done { return }
-            sold = seen
-        }
-    }
+    func take(_ bytes: Int) { sale.take(bytes) }
 
     /// How long who has just written should do nothing, nanoseconds; 0 when it is not worth a wait.
     @inline(__always)
-    var delay: UInt64 { price.load(ordering: .relaxed) == 0 ? 0 : delayNow }
-
-    @inline(never)
-    private var delayNow: UInt64 {
-        let now = Monotonic.nanoseconds()
-        let sold = soldUntil.load(ordering: .relaxed)
-        guard sold > now, sold - now >= WritePace.delayMinNanoseconds else { return 0 }
-        return sold - now
-    }
+    var delay: UInt64 { sale.delay }
 
     /// Waits until what has been taken so far is paid.
     @inline(__always)
@@ -106,7 +71,7 @@ final class WritePace: @unchecked Sendable {  // `rule` behind `lock`; the rest 
     private func change(_ body: (inout PaceRule) -> Void) {
         lock.withLock {
             body(&rule)
-            price.store(Int(rule.price), ordering: .relaxed)
+            sale.nanosecondsPerKiB = Int(rule.price)
         }
     }
 

@@ -109,7 +109,7 @@ import ValkBase
         #expect(delay <= 500_000_000 + 1_000_000)
         #expect(delay + passed + 6_000_000 >= 500_000_000)
         pace.take(1 << 30)
-        #expect(pace.delay <= WritePace.delayMaxNanoseconds)
+        #expect(pace.delay <= TimeSale.delayMaxNanoseconds)
         pace.set(spaceBytesPerSecond: 0)
         #expect(pace.delay == 0)
     }
