@@ -17,7 +17,8 @@ enum ConnectionPhase: UInt8 {
     case paused
     /// Too much unread output: what comes is kept, and executed when it has drained.
     case outputBlocked
-    /// What it wrote has its price in time (`WritePace`): until then nothing is read and executed; replies leave.
+    /// What it wrote has its price in time (`WritePace`, `DataLimit`): until then nothing is read and executed; replies
+    /// leave.
     case paced
     /// The last reply has its time (DEBUG SLEEP): until then nothing is executed and nothing leaves.
     case sleeping
@@ -127,6 +128,8 @@ struct ConnectionState: ~Copyable {
     /// Bytes the socket has taken in the connection's whole life.
     var totalSent: UInt64 = 0
     var totalReceived: UInt64 = 0
+    /// The part of it that came before this turn, or before the last one in which the client did something.
+    var paidReceived: UInt64 = 0
     /// Replies that wait for the log: the first mark, and everything later under the last one.
     var heldFirst = HeldMark()
     var heldLast = HeldMark()

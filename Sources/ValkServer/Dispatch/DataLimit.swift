@@ -5,13 +5,16 @@
 // load. What one turn writes may go beyond the limit.
 //
 // Exceeded, and something may be evicted: a worker does it (`EvictionCycle`), a piece at a time, while clients go on.
-// They wait (as in a CLIENT PAUSE, and the loops go on) only where they would store more and the limit is exceeded by
-// a part in `slackParts` already, so that it is kept however fast they write. Exceeded, and nothing may be evicted:
-// who would store more is refused with -OOM, as in Redis.
+// Writers go on as fast as keys go: what they send costs time (`TimeSale`) from a quarter of the slack on, a part in
+// `slackParts` of the limit, and the more the further the limit is exceeded. So they meet the evictions somewhere
+// within the slack, each delayed a little. Beyond it (a burst, a lowered limit) those who would store more wait as in a
+// CLIENT PAUSE, so that the limit is kept however fast they write. Exceeded, and nothing may be evicted: who would
+// store more is refused with -OOM, as in Redis.
 //
 // Everything here is quick and may be called from any thread.
 
 import CValk
+import Glibc
 import Synchronization
 import ValkBase
 import ValkData
@@ -22,12 +25,16 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
     static let emptyStoreBytes = 16 << 10
     private static let slackParts = 32
     private static let slackBytesMax = 64 << 20
+    /// Bytes that clients may send in a second where the price begins, and where the slack ends.
+    private static let fastest = 400e6
+    private static let slowest = 1e6
 
     unowned(unsafe) private let server: Server
     private let limitBytes: UnsafeMutablePointer<UInt64>
     private let policyIndex = Atomic<Int>(EvictionPolicy.noEviction.rawValue)
     /// `maxmemory-samples`.
     let samples = Atomic<Int>(5)
+    private let sale = TimeSale()
     private let lock = Lock()
     /// The evictions found nothing that may go.
     private var isExhausted = false
@@ -72,6 +79,24 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
         }
     }
 
+    /// A client has sent so many bytes that were written: how long it should do nothing, nanoseconds.
+    @inline(__always)
+    func delay(afterBytes bytes: Int) -> UInt64 {
+        if sale.isFree { return 0 }
+        sale.take(bytes)
+        return sale.delay
+    }
+
+    /// What bytes cost where the limit is exceeded by `excess` of `slack`, nanoseconds for 1024 of them.
+    static func price(excess: Int, slack: Int) -> Int {
+        let from = slack / 4
+        if excess <= from || slack == 0 { return 0 }
+        let part = min(1, Double(excess - from) / Double(slack - from))
+        return Int(1024e9 / (fastest * pow(slowest / fastest, part)))
+    }
+
+    private var slack: Int { min(limit / DataLimit.slackParts, DataLimit.slackBytesMax) }
+
     /// Something was written.
     @inline(__always)
     func noteWrites() { if valk_load_relaxed_u64(limitBytes) != 0 { check() } }
@@ -87,8 +112,9 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
     func check(waitsAtOnce: Bool = false) {
         let excess = excessBytes
         if excess <= 0 { return relax() }
-        let slack = min(limit / DataLimit.slackParts, DataLimit.slackBytesMax)
+        let slack = self.slack
         let mayEvict = policy != .noEviction && hasCandidates
+        sale.nanosecondsPerKiB = mayEvict ? DataLimit.price(excess: excess, slack: slack) : 0
         lock.withLock {
             if exceededSince == 0 { exceededSince = valk_monotonic_ns() }
             if !mayEvict || isExhausted {
@@ -107,6 +133,7 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
     }
 
     private func relax() {
+        sale.nanosecondsPerKiB = 0
         lock.withLock {
             isExhausted = false
             if exceededSince != 0 { exceededBefore += valk_monotonic_ns() - exceededSince }
@@ -137,6 +164,7 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
     /// What a round of evictions came to.
     func evicted(foundNothing: Bool) {
         if excessBytes <= 0 { return relax() }
+        noteRemovals()
         lock.withLock {
             if foundNothing == isExhausted { return }
             isExhausted = foundNothing
@@ -145,8 +173,13 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
         if foundNothing {
             server.gate.lower(.evicting)
             server.wakePaused()
-        } else if excessBytes < min(limit / DataLimit.slackParts, DataLimit.slackBytesMax) / 2 {
+        } else if excessBytes < slack / 2 {
             letWritersGo()
         }
+    }
+
+    /// Keys have gone.
+    func noteRemovals() {
+        if !sale.isFree { sale.nanosecondsPerKiB = DataLimit.price(excess: excessBytes, slack: slack) }
     }
 }

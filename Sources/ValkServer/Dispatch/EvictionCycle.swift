@@ -14,7 +14,9 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
     private static let nanosecondsPerRun: UInt64 = 20_000_000
     private static let keysPerBatch = 32
     /// Neighbours tell less than as many keys drawn by chance: so many are looked at for each sample of the setting.
-    private static let keysPerSample = 3
+    /// Times to live tell as much from neighbours, which have the same; with a sharper choice keys that live shortly
+    /// would hardly stay at all, however often they are used.
+    private static func keysPerSample(_ policy: EvictionPolicy) -> Int { policy == .volatileTTL ? 1 : 3 }
 
     private let walk: EvictionWalk
     private let reader: StoreReader
@@ -89,8 +91,9 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
 
     /// The share of the keys that goes: few, so that it is the least used ones, but more where much has to go.
     private func share(_ excess: Int) -> Double {
-        let keys = server.dataLimit.samples.load(ordering: .relaxed) * EvictionCycle.keysPerSample
-        let needed = Double(excess) / Double(max(1, server.dataLimit.usedBytes))
+        let limit = server.dataLimit
+        let keys = limit.samples.load(ordering: .relaxed) * EvictionCycle.keysPerSample(limit.policy)
+        let needed = Double(excess) / Double(max(1, limit.usedBytes))
         return min(1, max(1 / Double(keys), needed))
     }
 
@@ -103,6 +106,7 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
         while at < victims.count && limit.excessBytes > 0 {
             let end = min(victims.count, at + EvictionCycle.keysPerBatch)
             removed += try executor.evict(victims[at..<end], limit.policy)
+            limit.noteRemovals()
             at = end
         }
         return removed

@@ -188,9 +188,11 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         if s.pointee.turnPosition > 0 {
             if hold { self.hold(connection) }
             s.pointee.turnPosition = 0
-            let delay = server.store.writeDelay
+            let sent = Int(truncatingIfNeeded: s.pointee.totalReceived &- s.pointee.paidReceived)
+            let delay = max(server.store.writeDelay, dataLimit.delay(afterBytes: sent))
             if delay > 0 { keepPace(connection, nanoseconds: delay) }
         }
+        s.pointee.paidReceived = s.pointee.totalReceived
         flushOutput(connection)
     }
 

@@ -60,6 +60,25 @@ import ValkTestSupport
         #expect(try field(client, "log", "oldest_view_behind") >= 0)
     }
 
+    /// Who writes more than goes is slowed down a little, and more where the limit is exceeded further.
+    @Test func writersAreSlowedDownBeforeTheyWait() throws {
+        let prices = (0...10).map { DataLimit.price(excess: $0 * 100, slack: 1000) }
+        #expect(prices[0...2].allSatisfy { $0 == 0 })
+        #expect(zip(prices.dropFirst(2), prices.dropFirst(3)).allSatisfy { $0 < $1 })
+        // A megabyte a second.
+        #expect(prices[10] == 1_024_000)
+        #expect(DataLimit.price(excess: 1_000_000, slack: 1000) == prices[10])
+        #expect(DataLimit.price(excess: 1, slack: 0) == 0)
+        let server = try FullServer("maxmemory 8mb", "maxmemory-policy allkeys-random")
+        let client = try server.connect()
+        var round = 0
+        while try field(client, "compaction", "write_delays") == 0 {
+            try fill(client, round * 1000..<round * 1000 + 1000)
+            round += 1
+        }
+        #expect(try field(client, "stats", "evicted_keys") > 0)
+    }
+
     @Test func theLimitHoldsWhateverIsWritten() throws {
         for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
             let server = try FullServer("maxmemory 2mb", "maxmemory-policy \(policy)")
