@@ -80,6 +80,21 @@ import ValkTestSupport
         #expect(late.count * 20 < times.count, "\(late.count) of \(times.count)")
     }
 
+    /// Most keys expire late: a fifth of the keys is not a fifth of the times.
+    @Test func theNextToExpireAreAShareOfTheKeys() throws {
+        let harness = try Harness()
+        for n in 0..<10_000 {
+            let lifetime = n % 20 == 0 ? 1000 + n * 10 : 101_000 + n * 7919 % 10_000
+            harness.run("SET", "key:\(n * 7919 % 10_000)", "v", "EX", "\(lifetime)")
+        }
+        let (victims, looked) = try look(harness, .volatileTTL, rows: 60, share: 0.2)
+        #expect(looked > 10_000)
+        let names = Set(victims.map(name))
+        #expect((1400...2600).contains(names.count), "\(names.count) of 10,000")
+        let late = names.filter { (Int(harness.run("TTL", $0).dropFirst()) ?? 0) > 104_000 }
+        #expect(late.count * 20 < names.count, "\(late.count) of \(names.count)")
+    }
+
     @Test func chanceTakesAll() throws {
         let harness = try Harness()
         for n in 0..<2000 { harness.run("SET", "key:\(n)", "v") }

@@ -1,12 +1,13 @@
 """Hit ratios of Valk and redis-server as caches: the same keys, asked for by the same requests, with room for as many.
 
-  scripts/bench cache                  every policy, keys scattered and in the order of their use (about 6 minutes)
+  scripts/bench cache                  every policy, keys scattered and in the order of their use (about 7 minutes)
   scripts/bench cache --quick          allkeys-lru and allkeys-lfu only
   scripts/bench cache --policies volatile-ttl --requests 3000000
 
 A client asks for keys by Zipf's law and stores what it missed. Both servers get the limit at which they hold the same
 number of keys: for each it is measured with that many. The first two thirds of the requests warm up, the last third
-counts. Keys with an expiry time get one by chance each time that they are stored. Prints hit ratios, keys held at the
+counts. Keys with an expiry time get one by chance each time that they are stored; for volatile-ttl also one that
+follows from the key. Prints hit ratios, keys held at the
 end, and the difference; it is to be at most two points.
 """
 
@@ -71,8 +72,10 @@ lifetimes = random.Random(1)
 
 
 def store(key, name, settings, expires):
+    """`expires`: by chance, or by the key."""
     words = [b"SET", name, value(key, settings.value_bytes)]
-    return [*words, b"EX", b"%d" % (1000 + lifetimes.randrange(100_000))] if expires else words
+    generator = random.Random(key ^ 0x5bd1e995) if expires == "key" else lifetimes
+    return [*words, b"EX", b"%d" % (1000 + generator.randrange(100_000))] if expires else words
 
 
 def capacity(kind, settings, names):
@@ -91,7 +94,7 @@ def capacity(kind, settings, names):
     return used, empty
 
 
-def run(kind, policy, limit, names, ranks, settings):
+def run(kind, policy, limit, names, ranks, settings, expires):
     server = Server(kind, settings, label=policy)
     server.start()
     client = Client(server.port)
@@ -100,7 +103,6 @@ def run(kind, policy, limit, names, ranks, settings):
     else:
         limit = limit[0]
     client.ask("CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy)
-    expires = policy.startswith("volatile")
     hits = asked = stored = 0
     measured_from = len(ranks) * 2 // 3
     begun = time.monotonic()
@@ -156,19 +158,21 @@ def main(argv):
         print(f"{settings.keys:,} keys, room for {settings.capacity:,}, {settings.requests:,} requests, Zipf "
               f"{settings.skew}, seed {settings.seed}")
         for order, names in orders.items():
-            for expires in (False, True):
-                chosen = [policy for policy in policies if policy.startswith("volatile") == expires]
+            for expires in (None, "chance", "key"):
+                chosen = [policy for policy in policies if policy.startswith("volatile") == bool(expires)
+                          and (expires != "key" or policy == "volatile-ttl")]
                 if not chosen:
                     continue
                 settings.expires = expires
                 limits = {kind: capacity(kind, settings, names) for kind in ("redis", "valk")}
                 for policy in chosen:
-                    redis = run("redis", policy, limits["redis"], names, ranks, settings)
-                    valk = run("valk", policy, limits["valk"], names, ranks, settings)
+                    redis = run("redis", policy, limits["redis"], names, ranks, settings, expires)
+                    valk = run("valk", policy, limits["valk"], names, ranks, settings, expires)
                     less = redis.ratio - valk.ratio
                     verdict = "met" if less <= POINTS_MAX else "not met"
                     failures += verdict == "not met"
-                    print(f"{policy:16} {order:10} redis {redis.ratio:5.2f} % ({redis.keys:,} keys)   "
+                    label = policy + (" by key" if expires == "key" else "")
+                    print(f"{label:19} {order:10} redis {redis.ratio:5.2f} % ({redis.keys:,} keys)   "
                           f"valk {valk.ratio:5.2f} % ({valk.keys:,} keys, {valk.evicted:,} evicted, "
                           f"{valk.seconds:.0f} s)   {-less:+.2f} points: {verdict}",
                           flush=True)

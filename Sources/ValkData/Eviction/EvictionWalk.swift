@@ -8,9 +8,11 @@
 // row of forgotten ones goes whole. Where a row yields as much as expected the walk goes on behind it, otherwise it
 // jumps to a place at random.
 //
-// For volatile-ttl the score is the time, and the rows are those of the expiry index. Of few keys it takes the very
-// next to expire; of many any of the next ones, as Redis does with its samples: otherwise keys that live shortly
-// would never stay long enough to be of use.
+// For volatile-ttl the score is the time, and the rows are those of the expiry index, from its start up to the
+// threshold and round again. Of few keys it takes the very next to expire; of many any of the next ones, as Redis does
+// with its samples: otherwise keys that live shortly would never stay long enough to be of use. The scores are of keys
+// in the order of their names then: places of the index by chance are spread evenly over the times, not over the keys,
+// and most keys may expire late.
 //
 // One walk belongs to one thread at a time. It only reads; who removes a victim looks at it again with its stripe held.
 
@@ -29,6 +31,8 @@ package final class EvictionWalk {
     private static let scoresPerThreshold = 256
     /// Before the first keys go, so many are looked at.
     private static let scoresAtFirst = 2048
+    /// Times are sampled with every so many looks.
+    private static let looksPerSample = 4
     /// So few keys that the next to expire go in their order.
     private static let keysInOrderMax: Int64 = 4096
 
@@ -50,6 +54,8 @@ package final class EvictionWalk {
     private var place: (database: Int, key: [UInt8])?
     /// Milliseconds since 1970 that times are compared from.
     private var timeBase: UInt64 = 0
+    /// Looks until times are sampled again.
+    private var looksToSample = 0
 
     /// `reader` is used by this walk alone, and may block.
     package init(_ keyspace: Keyspace, reader: StoreReader, seed: UInt64 = Monotonic.nanoseconds()) {
@@ -75,6 +81,7 @@ package final class EvictionWalk {
         let keys = keyCount
         if keys == 0 { return 0 }
         let isInOrder = policy == .volatileTTL && keys <= EvictionWalk.keysInOrderMax
+        if policy == .volatileTTL && !isInOrder { return try lookByTime(share, now, into: &victims) }
         if isInOrder {
             place = nil
         } else if !policy.isRandom {
@@ -98,6 +105,57 @@ package final class EvictionWalk {
         return 0
     }
 
+    /// The next row in the order of time, up to the threshold; then from the start again.
+    private func lookByTime(
+        _ share: Double, _ now: UInt64, into victims: inout [EvictionVictim]
+    ) throws(Interruption) -> Int {
+        if looksToSample == 0 {
+            looksToSample = EvictionWalk.looksPerSample
+            var rows = 0
+            repeat {
+                try sampleTimes(now)
+                rows += 1
+            } while scores.count < EvictionWalk.scoresAtFirst && rows < 32
+        }
+        looksToSample -= 1
+        // Where hardly a key expires, chance meets none of them.
+        if scores.count < EvictionWalk.scoresPerThreshold {
+            try learn(now, EvictionWalk.scoresAtFirst)
+            place = nil
+        }
+        if scoresSince >= EvictionWalk.scoresPerThreshold { setThreshold(share) }
+        for _ in 0..<4 {
+            let isAtStart = place == nil
+            guard let database = place?.database ?? drawDatabase() else { return 0 }
+            let row = try row(database, now, fromStart: isAtStart)
+            if row.isEmpty {
+                place = nil
+                continue
+            }
+            var taken = row.firstIndex { $0.score < threshold } ?? row.count
+            if taken < row.count { place = nil }
+            // Whatever was sampled before: the first ones may go.
+            if isAtStart && taken == 0 { taken = max(1, Int(share * Double(row.count))) }
+            for candidate in row[..<taken] { victims.append(EvictionVictim(database: database, key: candidate.user)) }
+            return row.count
+        }
+        return 0
+    }
+
+    /// Notes the times of a row of keys by their names, at a place by chance.
+    private func sampleTimes(_ now: UInt64) throws(Interruption) {
+        guard let database = drawDatabase() else { return }
+        let namespace = keyspace.namespace(database)
+        let cursor = try reader.cursor(
+            lower: lower.bound(namespace, KeySpace.keys), upper: upper.bound(namespace, KeySpace.keys + 1))
+        guard try RandomKey.place(cursor, &generator) else { return }
+        for _ in 0..<EvictionWalk.rowKeys where cursor.isValid {
+            let expireAt = cursor.entry.pointee.expireAt
+            if expireAt > now { note(score(namespace, .empty, expireAt)) }
+            try cursor.next()
+        }
+    }
+
     /// Looks at keys only, until so many scores are known.
     private func learn(_ now: UInt64, _ wanted: Int) throws(Interruption) {
         var rows = 0
@@ -116,6 +174,7 @@ package final class EvictionWalk {
         place = nil
         scores.removeAll(keepingCapacity: true)
         (nextScore, scoresSince) = (0, EvictionWalk.scoresPerThreshold)
+        looksToSample = 0
     }
 
     // MARK: Where to look
