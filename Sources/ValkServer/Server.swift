@@ -322,6 +322,15 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         return ThreadCounters.totals(words, commandCount: table.count)
     }
 
+    /// One of them, without what all of them take.
+    func total(_ counter: ServerCounter) -> UInt64 {
+        var sum: UInt64 = 0
+        for loop in loops { sum &+= loop.executor.counters.value(counter) }
+        for executor in workers.executors { sum &+= executor.counters.value(counter) }
+        let was = baseline.withLock { baselineWords.isEmpty ? 0 : baselineWords[counter.rawValue] }
+        return sum >= was ? sum - was : 0
+    }
+
     /// CONFIG RESETSTAT.
     package func resetTotals() {
         let words = sums()

@@ -82,10 +82,10 @@ package final class Administration: Sendable {
 
     /// Ten times a second: what rates are made of.
     func sample(_ server: Server, now: UInt64) {
-        let totals = server.totals()
         rates.add(
             RateMeter.Sample(
-                time: now, commands: totals[.commands], bytesIn: totals[.bytesIn], bytesOut: totals[.bytesOut]))
+                time: now, commands: server.total(.commands), bytesIn: server.total(.bytesIn),
+                bytesOut: server.total(.bytesOut)))
     }
 
     /// Gives the handlers to the specs that have none yet and drops the specs that still have none: a command that is

@@ -99,6 +99,8 @@ final class ThreadCounters: @unchecked Sendable {  // One writer; readers see ea
         add(.errorReplies, n)
     }
 
+    func value(_ counter: ServerCounter) -> UInt64 { valk_load_relaxed_u64(words + counter.rawValue) }
+
     /// All words, for sums and resets.
     func snapshot() -> [UInt64] { (0..<wordCount).map { valk_load_relaxed_u64(words + $0) } }
 
