@@ -5,6 +5,7 @@
 // many than one too few. What does not fit the specs (a number of keys that is none) names no key: its handler refuses
 // such arguments. What specs cannot tell at all is for the handler to check.
 
+import Glibc
 import ValkBase
 import ValkCommands
 import ValkRESP
@@ -172,6 +173,14 @@ enum CommandKeyFinder {
         argument.count == word.utf8.count && argument.string.uppercased() == word.uppercased()
     }
 
+    /// A number of keys, at most `max`. What is none is read as C reads it, up to the first byte that is no digit and
+    /// without bits that do not fit, as Redis does where it cannot go by the specs; the handler refuses it.
+    private static func keyCount(_ argument: ByteView, max: Int) -> Int? {
+        if let count = Decimal.parse(argument), (0...Int64(max)).contains(count) { return Int(count) }
+        let count = Int(Int32(truncatingIfNeeded: strtol(argument.string, nil, 10)))
+        return (1...max).contains(count) ? count : nil
+    }
+
     private static func positions(_ find: KeySpec.Find, _ first: Int, _ arguments: ArgumentList) -> StrideTo<Int>? {
         switch find {
         case .range(let last, let step, let limit):
@@ -180,8 +189,7 @@ enum CommandKeyFinder {
             return stride(from: first, to: end + 1, by: max(1, step))
         case .keyCount(let countIndex, let offset, let step):
             let at = first + countIndex
-            guard at > 0, at < arguments.count, let count = Decimal.parse(arguments[at]), count >= 0,
-                count <= Int64(arguments.count)
+            guard at > 0, at < arguments.count, let count = keyCount(arguments[at], max: arguments.count)
             else { return nil }
             let start = first + offset
             return stride(from: start, to: start + Int(count) * max(1, step), by: max(1, step))
