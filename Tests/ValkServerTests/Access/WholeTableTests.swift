@@ -59,6 +59,10 @@ import ValkCommands
                 if case .keyCount(let at, _, _) = key.find, case .index(let begin) = key.begin {
                     words[begin + at] = "1"
                 }
+                // Keys behind a word alone (STREAMS) are none without it.
+                if case .keyword(let word, let from) = key.begin, spec.keys.count == 1, from > 0, from < words.count {
+                    words[from] = word
+                }
             }
         }
         return words
