@@ -358,10 +358,18 @@ uint64_t valk_heap_active_bytes(void) {
 
 void valk_release_free_memory(void) { malloc_trim(0); }
 
-int valk_cpu_times(int children, uint64_t *user_us, uint64_t *system_us) {
+static int cpu_times(int who, uint64_t *user_us, uint64_t *system_us) {
     struct rusage usage;
-    if (getrusage(children ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage) != 0) return -errno;
+    if (getrusage(who, &usage) != 0) return -errno;
     *user_us = (uint64_t)usage.ru_utime.tv_sec * 1000000u + (uint64_t)usage.ru_utime.tv_usec;
     *system_us = (uint64_t)usage.ru_stime.tv_sec * 1000000u + (uint64_t)usage.ru_stime.tv_usec;
     return 0;
+}
+
+int valk_cpu_times(int children, uint64_t *user_us, uint64_t *system_us) {
+    return cpu_times(children ? RUSAGE_CHILDREN : RUSAGE_SELF, user_us, system_us);
+}
+
+int valk_thread_cpu_times(uint64_t *user_us, uint64_t *system_us) {
+    return cpu_times(RUSAGE_THREAD, user_us, system_us);
 }

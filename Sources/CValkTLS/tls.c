@@ -26,10 +26,13 @@ static int bio_read(BIO *bio, char *to, int count) {
     return (int)n;
 }
 
+/// Another record follows at once: the kernel may put both into one segment, and wakes the peer for both.
+static __thread bool more_follows;
+
 static int bio_write(BIO *bio, const char *from, int count) {
     BIO_clear_retry_flags(bio);
     ssize_t n;
-    do n = send(socket_of(bio), from, (size_t)count, MSG_NOSIGNAL);
+    do n = send(socket_of(bio), from, (size_t)count, MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0));
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
     return (int)n;
@@ -177,9 +180,11 @@ long valk_tls_write(SSL *session, const void *from, size_t count) {
     size_t total = 0;
     while (total < count) {
         size_t left = count - total;
+        more_follows = left > SSL3_RT_MAX_PLAIN_LENGTH;
         int n = SSL_write(session, (const char *)from + total, left > INT_MAX ? INT_MAX : (int)left);
         if (n <= 0) {
             long why = outcome(session, n);
+            more_follows = false;
             if (total == 0) return why;
             if (why == VALK_TLS_FAILED) ERR_clear_error();
             return (long)total;

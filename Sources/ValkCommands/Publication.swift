@@ -10,6 +10,8 @@ package struct Publication: Sendable {
     package let message: [UInt8]
     /// Of a shard channel (SPUBLISH), which patterns do not see.
     package let isSharded: Bool
+    /// Which loops have clients that listen, a bit each; nil where nobody has looked yet.
+    package var route: UInt128?
 
     package init(channel: [UInt8], message: [UInt8], isSharded: Bool) {
         self.channel = channel

@@ -46,6 +46,9 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let clockRuns: Bool
     package let logger: Logger
     package let registry = ClientRegistry()
+    let clientMemory: ClientMemory
+    /// The last look for expired keys has come to its end.
+    let expiryIsThrough = Atomic<Bool>(true)
     package let monitors: MonitorFeed
     package let pubSub: PubSubRegistry
     private var trackingRegistry: TrackingRegistry?
@@ -87,8 +90,8 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
     let listeners = ListenerSet()
     private var isStarted = false
     private let nextLoop = Atomic<Int>(0)
-    private var expiryCycle: ExpiryCycle?
-    private var evictions: (limit: DataLimit, cycle: EvictionCycle)?
+    private var expiryCycle: BackgroundCycle?
+    private var evictions: (limit: DataLimit, cycle: BackgroundCycle)?
     private let baseline = Lock()
     private var baselineWords: [UInt64] = []
     private var baselineLatencies: [Int: LatencyHistogram] = [:]
@@ -122,14 +125,15 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         multiIndex = Self.index(of: "multi", table)
         discardIndex = Self.index(of: "discard", table)
         pubSub = PubSubRegistry(loopCount: max(1, options.loopCount))
+        clientMemory = ClientMemory(loopCount: max(1, options.loopCount))
         gate = ServerGate()
         users = UserRegistry(AccessCatalog(table, removed: commands.removed), gate)
         monitors = MonitorFeed(gate: gate)
         runningScripts = RunningScripts(gate: gate)
         trackingRegistry = TrackingRegistry(server: self)
         workerPool = WorkerPool(server: self, count: max(1, options.workerCount))
-        expiryCycle = ExpiryCycle(server: self)
-        evictions = (DataLimit(server: self), EvictionCycle(server: self))
+        expiryCycle = BackgroundCycle(ExpiryCycle(server: self), server: self)
+        evictions = (DataLimit(server: self), BackgroundCycle(EvictionCycle(server: self), server: self))
         loops = (0..<max(1, options.loopCount)).map { EventLoop(index: $0, server: self) }
     }
 
@@ -153,7 +157,7 @@ package final class Server: @unchecked Sendable {  // Immutable after `start`, o
         return evictions.limit
     }
 
-    var evictionCycle: EvictionCycle {
+    var evictionCycle: BackgroundCycle {
         guard let evictions else { preconditionFailure("server has no evictions") }
         return evictions.cycle
     }

@@ -34,6 +34,7 @@ package struct ServerAssembly {
         wiring.wireListening(server)
         wiring.wireTLS(server)
         wiring.wireLimits(server)
+        wiring.wireClientMemory(server)
         wiring.wireLatencies(server)
         server.slowCommandSink = { connection, index, arguments, nanoseconds in
             slowLog.record(

@@ -62,6 +62,7 @@ package struct ServerLifecycle {
             return fail("cannot go to the background: \(String(cString: strerror(errno)))")
         }
         Signals.prepare()
+        SettingsWiring(config).wireProcess(log)
         announce()
         raiseFileLimit()
 

@@ -6,7 +6,6 @@ so that what the machine does besides meets them alike. CPU is that of the serve
 
 import json
 import os
-import re
 import socket
 import statistics
 import subprocess
@@ -38,24 +37,30 @@ BLOCKS = {
 }
 # "*3 $7 message $4 news $64 …", with its line ends.
 MESSAGE_BYTES = 4 + 4 + 9 + 4 + 6 + 5 + 66
-# name: (test of redis-benchmark, value bytes, pipeline, requests where the others make 200,000)
+TLS_KEYS = 10_000
+# name: (command, value bytes, pipeline, requests where the others make 200,000)
 TLS = {
-    "TLS GET, 64 bytes, pipeline 1": ("get", 64, 1, 100_000),
-    "TLS GET, 64 bytes, pipeline 16": ("get", 64, 16, 800_000),
-    "TLS SET, 64 bytes, pipeline 16": ("set", 64, 16, 800_000),
-    "TLS GET, 16 KiB, pipeline 16": ("get", 16384, 16, 100_000),
-    "TLS GET, 16 KiB, pipeline 1": ("get", 16384, 1, 50_000),
+    "TLS GET, 64 bytes, pipeline 1": ("GET", 64, 1, 200_000),
+    "TLS SET, 64 bytes, pipeline 1": ("SET", 64, 1, 200_000),
+    "TLS GET, 64 bytes, pipeline 16": ("GET", 64, 16, 1_600_000),
+    "TLS SET, 64 bytes, pipeline 16": ("SET", 64, 16, 800_000),
+    "TLS GET, 16 KiB, pipeline 1": ("GET", 16384, 1, 50_000),
+    "TLS SET, 16 KiB, pipeline 1": ("SET", 16384, 1, 50_000),
+    "TLS GET, 16 KiB, pipeline 16": ("GET", 16384, 16, 100_000),
+    "TLS SET, 16 KiB, pipeline 16": ("SET", 16384, 16, 50_000),
 }
 
 
-def turns(server, folder, block, reply, pipeline, count, connections=50, busy=50, subscribers=0):
+def turns(server, folder, block, reply, pipeline, count, connections=50, busy=50, subscribers=0, tls_port=0,
+          keys=1_000_000):
     """Runs bench-turns; its figures."""
     path = Path(folder) / "block"
     path.write_text(block)
     run = subprocess.run(
-        [str(machine.compile_part("turns")), "--port", str(server.port), "--block", str(path), "--reply", str(reply),
-         "--pipeline", str(pipeline), "--count", str(count // pipeline * pipeline), "--connections", str(connections),
-         "--busy", str(busy), "--subscribers", str(subscribers), "--message", str(MESSAGE_BYTES)],
+        [str(machine.compile_part("turns", "-lssl", "-lcrypto")), "--port", str(tls_port or server.port), "--block",
+         str(path), "--reply", str(reply), "--pipeline", str(pipeline), "--count", str(count // pipeline * pipeline),
+         "--connections", str(connections), "--busy", str(busy), "--subscribers", str(subscribers), "--message",
+         str(MESSAGE_BYTES), "--tls", str(int(tls_port > 0)), "--keys", str(keys)],
         capture_output=True, text=True, timeout=600)
     if run.returncode:
         raise RuntimeError(f"bench-turns with {server.kind}: {run.stderr.strip()}")
@@ -119,16 +124,27 @@ class Beside:
             for server in servers:
                 server.remove()
 
-    def fill(self, server, keys=1_000_000):
-        """Every key that is asked for, with a value of 64 bytes."""
+    def fill(self, server, keys=1_000_000, value=VALUE):
+        """Every key that is asked for."""
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             for first in range(0, keys, 1000):
                 connection.sendall("".join(
-                    words("SET", f"key:{key:012}", VALUE) for key in range(first, first + 1000)).encode())
+                    words("SET", f"key:{key:012}", value) for key in range(first, first + 1000)).encode())
                 left = 5 * 1000
                 while left:
                     left -= len(connection.recv(left))
         machine.wait_until_quiet(server.pid, 30)
+
+    def warm(self, server, keys, size):
+        """Every value once: what is measured is a server that has them in memory, as Redis always does."""
+        reply = len(f"${size}\r\n") + size + 2
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            for first in range(0, keys, 10):
+                connection.sendall("".join(
+                    words("GET", f"key:{key:012}") for key in range(first, first + 10)).encode())
+                left = reply * 10
+                while left:
+                    left -= len(connection.recv(left))
 
     # TLS.
 
@@ -146,26 +162,18 @@ class Beside:
 
             def once(server, name):
                 command, size, pipeline, requests = TLS[name]
-                requests = requests * self.settings.services_count // 200_000
+                count = requests * self.settings.services_count // 200_000
+                block = words("GET", KEY) if command == "GET" else words("SET", KEY, "v" * size)
+                reply = len(f"${size}\r\n") + size + 2 if command == "GET" else len("+OK\r\n")
                 sample = Sample(server)
-                run = subprocess.run(
-                    ["redis-benchmark", "-p", str(server.port + 5), "--tls", "--insecure", "-d", str(size), "-r",
-                     "10000", "-n", str(requests), "-P", str(pipeline), "-t", command],
-                    capture_output=True, text=True, timeout=600)
-                text = run.stdout.replace("\r", "\n")
-                rate = re.search(r"throughput summary: ([\d.]+)", text)
-                latency = re.search(r"avg\s+min\s+p50\s+p95\s+p99\s+max\s+([\d. ]+)", text)
-                if run.returncode or not rate or not latency:
-                    raise RuntimeError(f"redis-benchmark --tls with {server.kind}: {run.stderr.strip()[-300:]}")
-                return {"rate": float(rate[1]), "p99": float(latency[1].split()[4]), **used(sample, requests)}
+                figures = turns(server, folder, block, reply, pipeline, count, tls_port=server.port + 5, keys=TLS_KEYS)
+                return {**figures, **used(sample, count)}
 
             results = {}
             for size in (64, 16384):
                 for server in servers:
-                    # All keys, with values of the size that is read.
-                    subprocess.run(["redis-benchmark", "-p", str(server.port), "-d", str(size), "-r", "10000", "-n",
-                                    "100000", "-P", "16", "-t", "set"], check=True, capture_output=True)
-                    machine.wait_until_quiet(server.pid, 30)
+                    self.fill(server, TLS_KEYS, "v" * size)
+                    self.warm(server, TLS_KEYS, size)
                 names = [name for name in TLS if TLS[name][1] == size]
                 results |= self.compare(servers, names, once, cpu_target=1, rate_target=1)
             return results

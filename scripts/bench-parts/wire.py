@@ -306,7 +306,7 @@ def main(argv):
     settings = parse(argv)
     packages = ["libevent-dev", "gcc", "libc6-dev"]
     if set(settings.only) & set(BESIDE):
-        packages += ["redis-tools", "redis-server", "openssl"]
+        packages += ["redis-server", "openssl", "libssl-dev"]
     subprocess.run([str(machine.ROOT / "scripts/install-packages"), *packages], check=True)
     if not Path(settings.valk).exists():
         subprocess.run([str(machine.ROOT / "scripts/build-release"), "valk-server"], check=True)

@@ -176,6 +176,13 @@ uint64_t valk_heap_active_bytes(void);
 void valk_release_free_memory(void);
 /// CPU time of this process, or of its children that have ended, in microseconds. 0 or -errno.
 int valk_cpu_times(int children, uint64_t *user_us, uint64_t *system_us);
+/// The same of the calling thread.
+int valk_thread_cpu_times(uint64_t *user_us, uint64_t *system_us);
+/// Whether a crash writes a report, with the stack of the thread that crashed, to the file at `path` or, when that is
+/// empty, to standard output. `version` names the program.
+void valk_report_crashes(bool on, const char *path, const char *version);
+/// Crashes the process, for those who want to see the report.
+_Noreturn void valk_crash(void);
 
 // MARK: Numbers as text, with Redis's rules.
 /// Parses a whole long double (no leading or trailing space, no nan). Returns false when it is not one.

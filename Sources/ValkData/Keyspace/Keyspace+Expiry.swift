@@ -291,7 +291,8 @@ extension KeyAccess {
         return removed
     }
 
-    func dropNoted() {
+    /// Leaves what was noted to others.
+    package func dropNoted() {
         noted.removeAll()
         state.pointee.hasNoted = false
     }

@@ -3,6 +3,7 @@
 // Only subcommands with a meaning here are known. Some are honest no-ops: what they steer in Redis does not exist, so
 // the state they ask for is the state there is (PAUSE-CRON, QUICKLIST-PACKED-THRESHOLD …).
 
+import CValk
 import Glibc
 import Synchronization
 import ValkBase
@@ -39,6 +40,7 @@ extension Administration {
             case ("log", 3):
                 log.warning("DEBUG LOG: \(args[2].string)")
                 context.reply.ok()
+            case ("segfault", 2): valk_crash()
             case ("error", 3): context.fail(args[2].string)
             case ("protocol", 3): writeSample(args[2], context)
             case ("config-rewrite-force-all", 2): try rewriteAll(context)
@@ -175,6 +177,7 @@ private let debugHelp = [
     "PROTOCOL <type>", "    Reply with a sample: string, integer, double, bignum, null, array, set, map, attrib,",
     "    push, verbatim, true, false.",
     "RELOAD [option ...]", "    Write what is in memory to the disk.",
+    "SEGFAULT", "    Crash, with a report in the server's log.",
     "SET-ACTIVE-EXPIRE <0|1>", "    Stop or start removing expired keys in the background.",
     "SLEEP <seconds>", "    Let this client wait. Decimals allowed.",
     "STRINGMATCH-LEN <length> <pattern>", "    Match a pattern against so many letters.",

@@ -65,7 +65,6 @@ package enum IgnoredReason: String, Sendable, CaseIterable {
     case cluster = "Valk has no cluster mode yet"
     case encodings = "Valk keeps collections on disk, not in Redis' compact encodings"
     case eviction = "Valk evicts in the background, without taking time from a command"
-    case clients = "Valk closes clients by client-output-buffer-limit and client-query-buffer-limit alone"
     case allocator = "Valk does not use Redis' allocator, defragmenter or background freeing"
     case process = "Valk leaves this to the system"
     case timers = "Valk sets its own timers"

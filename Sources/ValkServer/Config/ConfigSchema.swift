@@ -150,6 +150,10 @@ package enum ConfigSchema {
                 help: "Replies kept for a client that does not read: closed at the hard limit, or above the soft one "
                     + "for so many seconds; 0 sets no limit."),
             ConfigDirective(
+                "maxmemory-clients", .memoryOrPercent, "0", unit: "bytes",
+                help: "Memory that clients may take all together, also as a part of maxmemory (5%); beyond it the "
+                    + "largest are closed. 0 sets no limit."),
+            ConfigDirective(
                 "tracking-table-max-keys", .integer(upToLong), "1000000", unit: "keys",
                 help: "Keys that are remembered for CLIENT TRACKING at most, whose clients are then told; 0 sets no "
                     + "limit."),
@@ -246,6 +250,15 @@ package enum ConfigSchema {
             ConfigDirective(
                 "loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice",
                 help: "The least important events that are logged."),
+            ConfigDirective(
+                "crash-log-enabled", .bool, "yes", help: "A crash writes a report with a stack trace into the log."),
+            ConfigDirective(
+                "oom-score-adj", .choice(["no", "yes", "relative", "absolute"]), "no",
+                help: "Whether the kernel's score of this process for when memory runs out is adjusted: by "
+                    + "oom-score-adj-values on top of what it was (yes, relative), or to just that."),
+            ConfigDirective(
+                "oom-score-adj-values", .threeIntegers, "0 200 800",
+                help: "The adjustment is the first; Redis has the others for replicas and child processes."),
             ConfigDirective(
                 "always-show-logo", .bool, "no", .atStart, help: "Kept for Redis' files; the banner is always short."),
             ConfigDirective(

@@ -3,6 +3,7 @@
 // Every live directive with a meaning is wired here and nowhere else; `LiveSettings` holds what loops look at, the
 // store and the logs have setters of their own.
 
+import CValk
 import Logging
 import Synchronization
 import ValkBase
@@ -236,6 +237,41 @@ package struct SettingsWiring: Sendable {
             frequency: limit.policy.countsFrequency,
             FrequencyRule(
                 logFactor: config.integer("lfu-log-factor"), decayMinutes: config.integer("lfu-decay-time")))
+    }
+
+    /// What the process asks of the system.
+    package func wireProcess(_ log: ServerLog) {
+        follow("crash-log-enabled") { valk_report_crashes($0.number != 0, log.filePath, ServerVersion.valk) }
+        let score = OutOfMemoryScore()
+        let names = ["oom-score-adj", "oom-score-adj-values"]
+        config.onChange(ofAny: names) { [self] () throws(ConfigValueError) in
+            if let problem = applyScore(score) {
+                log.warning("oom-score-adj: \(problem)")
+                throw ConfigValueError("Failed to apply new oom_score_adj configuration, check server logs.")
+            }
+        }
+        if let problem = applyScore(score) { log.warning("oom-score-adj: \(problem)") }
+    }
+
+    private func applyScore(_ score: OutOfMemoryScore) -> String? {
+        let mode = OutOfMemoryScore.Mode(rawValue: config.integer("oom-score-adj")) ?? .no
+        return score.apply(mode, config.words("oom-score-adj-values").first.flatMap { Int($0) } ?? 0)
+    }
+
+    /// The limit on the memory of clients, which may be a part of `maxmemory`.
+    package func wireClientMemory(_ server: Server) {
+        let names = ["maxmemory-clients", "maxmemory"]
+        config.onChange(ofAny: names) { [self, unowned server] () throws(ConfigValueError) in
+            applyClientMemory(server)
+        }
+        applyClientMemory(server)
+    }
+
+    private func applyClientMemory(_ server: Server) {
+        let value = config.integer("maxmemory-clients")
+        // A part is given as negative percent.
+        let (hundredths, rest) = config.integer("maxmemory").quotientAndRemainder(dividingBy: 100)
+        server.clientMemory.limit = value >= 0 ? value : hundredths * -value + rest * -value / 100
     }
 
     /// normal, slave, pubsub: hard, soft, seconds each.

@@ -28,6 +28,9 @@ extension EventLoop {
     private static let bigArgumentBytes = 16 << 10
     /// Of a long input so much is executed in one turn; the others have theirs before the rest.
     private static let turnBytesMax = 256 << 10
+    /// Replies of so many bytes leave at once, as far as they may: their memory is still in the caches, and is free for
+    /// the next client.
+    private static let earlyOutputBytes = 64 << 10
     /// Reads of a TLS session in one turn, while nothing is executed.
     private static let takenRoundsMax = 8
 
@@ -133,6 +136,7 @@ extension EventLoop {
             if n > 0 { s.pointee.input.advance(n) }
         } while s.pointee.loopFlags.contains(.tlsHasMore)
             && (s.pointee.phase == .outputBlocked || s.pointee.phase == .waiting)
+        if s.pointee.phase != .closed { countMemory(connection) }
         if s.pointee.loopFlags.contains(.tlsWritesWhenReadable) && s.pointee.phase != .closed {
             s.pointee.loopFlags.remove(.tlsWritesWhenReadable)
             flushOutput(connection)
@@ -171,7 +175,8 @@ extension EventLoop {
     /// End of input. What came before it is executed, and what was answered may still have to leave.
     private func peerClosed(_ connection: Connection) {
         let s = connection.state
-        if s.pointee.phase == .outputBlocked {
+        let hasMoreToRun = s.pointee.loopFlags.contains(.resuming) && !s.pointee.input.isEmpty
+        if s.pointee.phase == .outputBlocked || hasMoreToRun {
             s.pointee.loopFlags.insert(.inputEnded)
             disarmRead(connection)
         } else if s.pointee.pendingOutput > 0 {
@@ -191,7 +196,10 @@ extension EventLoop {
         _ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeMutableRawPointer,
         _ length: Int, isShared: Bool
     ) {
-        if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }
+        if s.pointee.output == nil {
+            s.pointee.output =
+                s.pointee.repliesAreLarge ? hot.pointee.buffers.takeLarge() : hot.pointee.buffers.take()
+        }
         touch(connection, s)
         executor.beginRun()
         let limits = RequestLimits(
@@ -243,6 +251,7 @@ extension EventLoop {
         if keepFrom < 0 { keepFrom = waits ? s.pointee.parser.commandStart : s.pointee.parser.position }
         keep(s, bytes, keepFrom, length, isShared: isShared)
         if waits { s.pointee.parser.rebase(s.pointee.input.base) }
+        if s.pointee.pendingOutput >= Self.earlyOutputBytes { flushEarly(connection, s) }
         if s.pointee.phase == .deferred { submit(connection) }
     }
 

@@ -28,13 +28,26 @@ extension EventLoop {
             readable(connection)
         }
         if connection.state.pointee.phase != .closed { flushOutput(connection) }
+        if connection.state.pointee.phase != .closed { countMemory(connection) }
     }
 
     /// Gives the socket what may leave; afterwards resumes, arms, or closes as the outcome demands. In the middle of a
     /// turn that has run commands of the connection it does nothing: the turn's end does it, after the log.
     func flushOutput(_ connection: Connection) {
         let s = connection.state
-        if s.pointee.loopFlags.contains(.touched) || s.pointee.phase == .sleeping { return }
+        if s.pointee.loopFlags.contains(.touched) { return }
+        writeOut(connection, s)
+    }
+
+    /// In the middle of a turn: lets go what the socket takes of a client that only reads, unless this turn has written
+    /// something that a reader may have seen and the log not.
+    func flushEarly(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
+        if hot.pointee.turnPosition > 0 || s.pointee.turnPosition > 0 || s.pointee.heldFirst.position > 0 { return }
+        writeOut(connection, s)
+    }
+
+    private func writeOut(_ connection: Connection, _ s: UnsafeMutablePointer<ConnectionState>) {
+        if s.pointee.phase == .sleeping { return }
         guard let output = s.pointee.output else {
             if s.pointee.phase == .closing { close(connection) }
             return
@@ -66,6 +79,7 @@ extension EventLoop {
             if n < free && !s.pointee.loopFlags.contains(.tlsWritesWhenReadable) { armWrite(connection) }
         }
         if s.pointee.outputSent == output.pointee.count {
+            s.pointee.repliesAreLarge = s.pointee.outputSent >= BufferPool.keptBytesMax
             s.pointee.output = nil
             s.pointee.outputSent = 0
             s.pointee.softLimitSince = 0
@@ -177,7 +191,9 @@ extension EventLoop {
             } else {
                 i += 1
             }
-            if moved && s.pointee.phase != .closed { flushOutput(connection) }
+            if !moved || s.pointee.phase == .closed { continue }
+            flushOutput(connection)
+            if s.pointee.phase != .closed { countMemory(connection) }
         }
         if hot.pointee.held.count == 0 { awaitsLog.store(false, ordering: .relaxed) }
     }
@@ -211,6 +227,7 @@ extension EventLoop {
         if s.pointee.phase == .paused { server.registry.notePaused(-1) }
         if s.pointee.phase == .waiting { forgetWaiting(connection) }
         s.pointee.phase = .closed
+        forgetMemory(connection)
         if let event = connection.readEvent { event_free(event) }
         if let event = connection.writeEvent { event_free(event) }
         if let event = connection.sleepEvent { event_free(event) }
@@ -264,6 +281,7 @@ extension EventLoop {
         if s.pointee.output != nil && exceedsLimits(s) {
             return closeOverLimit(connection)
         }
+        defer { countMemory(connection) }
         guard s.pointee.phase == .open && s.pointee.input.isEmpty else { return }
         // A client that has gone back to small requests does not need the room that a big one took.
         if s.pointee.input.capacity > 0

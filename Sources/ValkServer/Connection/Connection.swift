@@ -31,11 +31,11 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     private var rights: AccessRights?
     private var rightsVersion: UInt64 = 0
     /// MULTI's queue and WATCH's keys; made when first needed.
-    var transaction: Transaction?
+    var transaction: Transaction? { didSet { set(.holdsMore, true) } }
     /// What the client listens to; made when first needed.
-    var subscriptions: Subscriptions?
+    var subscriptions: Subscriptions? { didSet { set(.holdsMore, true) } }
     /// Its caching of keys; nil while there is none.
-    var tracking: ClientTracking?
+    var tracking: ClientTracking? { didSet { set(.holdsMore, true) } }
     /// Of a command that has waited for data before and runs again: its deadline (monotonic nanoseconds) and its place
     /// among those who wait; 0 otherwise.
     var waitDeadline: UInt64 = 0

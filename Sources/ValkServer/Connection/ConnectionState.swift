@@ -80,6 +80,8 @@ struct ConnectionFlags: OptionSet {
     static let tracking = ConnectionFlags(rawValue: 1 << 16)
     /// Something waits for the end of the running command (`Connection.held`).
     static let holdsPushes = ConnectionFlags(rawValue: 1 << 17)
+    /// Has, or once had, a transaction, subscriptions or tracking, which take memory.
+    static let holdsMore = ConnectionFlags(rawValue: 1 << 18)
     /// Gets data that answer no command.
     static let isPushedTo: ConnectionFlags = [.monitor, .subscribed]
 
@@ -125,6 +127,8 @@ struct ConnectionState: ~Copyable {
     var output: UnsafeMutablePointer<ByteBuffer>?
     /// Bytes of `output` that the socket has taken.
     var outputSent = 0
+    /// The last replies were more than a small buffer holds, and the next ones may be, too.
+    var repliesAreLarge = false
     /// Bytes the socket has taken in the connection's whole life.
     var totalSent: UInt64 = 0
     var totalReceived: UInt64 = 0
@@ -139,6 +143,12 @@ struct ConnectionState: ~Copyable {
     var turnOffset: UInt64 = 0
     /// Log position up to which this turn's writes of the connection reach; 0 for none.
     var turnPosition: UInt64 = 0
+
+    /// What the loop has counted of the client's memory, and the part of it that the session's things had.
+    var countedBytes = 0
+    var sessionBytes = 0
+    /// As `countedBytes`, 0 for a client that is spared. Other threads read it.
+    var evictableBytes: UInt64 = 0
 
     /// Monotonic nanoseconds.
     var createdAt: UInt64

@@ -119,8 +119,10 @@ final class DataLimit: @unchecked Sendable {  // Atomic words; the rest is under
             if exceededSince == 0 { exceededSince = valk_monotonic_ns() }
             if !mayEvict || isExhausted {
                 server.gate.raise(.outOfMemory)
-            } else if excess > slack || waitsAtOnce {
-                server.gate.raise(.evicting)
+            } else {
+                if excess > slack || waitsAtOnce { server.gate.raise(.evicting) }
+                // There may have been none that may go.
+                if server.gate.conditions.contains(.outOfMemory) { server.gate.lower(.outOfMemory) }
             }
         }
         if mayEvict {

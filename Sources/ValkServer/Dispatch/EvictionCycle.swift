@@ -10,7 +10,7 @@ import ValkCommands
 import ValkData
 import ValkEngine
 
-final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever has set `isRunning`.
+final class EvictionCycle: BackgroundWork, @unchecked Sendable {  // `walk` belongs to the run.
     private static let nanosecondsPerRun: UInt64 = 20_000_000
     private static let keysPerBatch = 32
     /// Neighbours tell less than as many keys drawn by chance: so many are looked at for each sample of the setting.
@@ -18,9 +18,9 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
     /// would hardly stay at all, however often they are used.
     private static func keysPerSample(_ policy: EvictionPolicy) -> Int { policy == .volatileTTL ? 1 : 3 }
 
-    private let walk: EvictionWalk
+    let event = LatencyEvent.evictionCycle
     private let reader: StoreReader
-    private let isRunning = Atomic<Bool>(false)
+    private let walk: EvictionWalk
     unowned(unsafe) private let server: Server
 
     init(server: Server) {
@@ -29,37 +29,16 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
         walk = EvictionWalk(server.keyspace, reader: reader)
     }
 
-    /// Asks a worker for evictions, unless they are under way.
-    func startRun() {
-        if isRunning.exchange(true, ordering: .acquiring) { return }
-        submit()
+    func rest() { reader.rest() }
+
+    func hasEnded(_ end: BackgroundEnd) {
+        // Who wrote since the last look found a run under way.
+        if end == .isDone && server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
     }
 
-    /// Between runs, which may never come, it must not keep old tables and files alive. On any thread, regularly.
-    func rest() {
-        if isRunning.exchange(true, ordering: .acquiring) { return }
-        reader.rest()
-        isRunning.store(false, ordering: .releasing)
-        // Whoever asked for a run meanwhile found one under way.
-        if server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
-    }
-
-    private func submit() {
-        server.workers.submit { [self] executor in
-            let begin = Monotonic.nanoseconds()
-            let end = run(executor)
-            server.latencyMonitor.note(.evictionCycle, nanoseconds: Monotonic.nanoseconds() - begin)
-            if end == .goesOn && server.gate.conditions.isDisjoint(with: .stopping) { return submit() }
-            isRunning.store(false, ordering: .releasing)
-            // Who wrote since the last look found a run under way.
-            if end == .isDone && server.dataLimit.excessBytes > 0 { server.dataLimit.check() }
-        }
-    }
-
-    private enum End { case isDone, goesOn, foundNothing }
-
-    private func run(_ executor: Executor) -> End {
-        defer { reader.rest() }
+    func run(_ executor: Executor) -> BackgroundEnd {
+        // In a pause nothing that is stored changes.
+        if server.gate.isPaused { return .isStuck }
         let deadline = Monotonic.nanoseconds() + EvictionCycle.nanosecondsPerRun
         var removed = 0
         var hasCandidates = true
@@ -81,12 +60,12 @@ final class EvictionCycle: @unchecked Sendable {  // `walk` is used by whoever h
         } catch {
             executor.counters.add(.expiryFaults)
             limit.evicted(foundNothing: true)
-            return .foundNothing
+            return .isStuck
         }
         if !executor.changedKeys.isEmpty { executor.broadcastChanges(on: nil) }
         limit.evicted(foundNothing: !hasCandidates && removed == 0)
         if limit.excessBytes <= 0 || limit.policy == .noEviction { return .isDone }
-        return hasCandidates || removed > 0 ? .goesOn : .foundNothing
+        return hasCandidates || removed > 0 ? .goesOn : .isStuck
     }
 
     /// The share of the keys that goes: few, so that it is the least used ones, but more where much has to go.

@@ -52,11 +52,10 @@ extension Executor {
         }
         if !conditions.isDisjoint(with: [.pauseAll, .pauseWrites, .stopping]) {
             if conditions.contains(.pauseAll) { return .paused }
-            let writes =
-                !flags.isDisjoint(with: [.write, .mayReplicate])
-                || (flags.contains(.runsScripts) && mayWrite(index, arguments))
-                || (index == execIndex && connection.transaction?.hasWrites == true)
-            if conditions.contains(.pauseWrites) && writes { return .paused }
+            let isHeld =
+                isHeldWithWrites(index, arguments)
+                || index == execIndex && connection.transaction?.isHeldWithWrites == true
+            if conditions.contains(.pauseWrites) && isHeld { return .paused }
         }
         if !conditions.isDisjoint(with: [.busyScript, .busyFunction]) && !flags.contains(.allowBusy) {
             refuse(connection, index, Self.busyText(conditions), reply)
@@ -69,6 +68,14 @@ extension Executor {
             return .queued
         }
         return .run
+    }
+
+    /// Whether CLIENT PAUSE WRITE holds the command back: it writes, or tells others something, or runs a script that
+    /// may.
+    private func isHeldWithWrites(_ index: Int, _ arguments: ArgumentList) -> Bool {
+        let flags = entries[index].flags
+        return !flags.isDisjoint(with: [.write, .mayReplicate])
+            || flags.contains(.runsScripts) && mayWrite(index, arguments)
     }
 
     static let outOfMemoryText = "OOM command not allowed when used memory > 'maxmemory'."
@@ -118,6 +125,7 @@ extension Executor {
         {
             transaction.hasWrites = true
         }
+        if isHeldWithWrites(index, arguments) { transaction.isHeldWithWrites = true }
         if flags.contains(.denyoom) || flags.contains(.runsScripts) && scriptStoresMore(index, arguments) {
             transaction.storesMore = true
         }

@@ -270,6 +270,8 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
 
     /// Removes the expired keys that the commands just run have met; no stripe is held. `loop` as in `deliver`.
     func removeNoted(on loop: EventLoop?) {
+        // In a pause nothing that is stored changes; who asks for such a key finds none all the same.
+        if gate.isPaused { return context.keys.dropNoted() }
         let stripes = self.stripes
         do throws(Interruption) {
             let removed = try context.keys.removeNoted(

@@ -1,13 +1,14 @@
 // The regular removal of expired keys and fields: a walk over their indexes on a worker, ten times a second, a bounded
 // number of entries a time. Off with DEBUG SET-ACTIVE-EXPIRE 0; readers see what has expired as absent in any case.
 
+import CValk
 import Synchronization
 import ValkBase
 import ValkCommands
 import ValkData
 import ValkEngine
 
-final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has set `isRunning`.
+final class ExpiryCycle: BackgroundWork, @unchecked Sendable {  // `walk` belongs to the run.
     /// Index entries looked at in one run, and the time it may take: at most a quarter of a worker.
     private static let entriesPerRun = 50_000
     private static let nanosecondsPerRun: UInt64 = 25_000_000
@@ -15,8 +16,8 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
     /// Kinds of the events that the removal tells of: of keys, of fields, of hashes that have no field any more.
     private static let kinds: KeyEventKinds = [.expired, .hash, .generic]
 
+    let event = LatencyEvent.expireCycle
     private let walk: ExpiryWalk
-    private let isRunning = Atomic<Bool>(false)
     unowned(unsafe) private let server: Server
 
     init(server: Server) {
@@ -24,30 +25,15 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
         walk = ExpiryWalk(server.keyspace, reader: StoreReader(server.store, mayBlock: true))
     }
 
-    /// Asks a worker for one run, unless one is under way.
-    func startRun() {
-        if isRunning.exchange(true, ordering: .acquiring) { return }
-        server.workers.submit { [self] executor in
-            let begin = Monotonic.nanoseconds()
-            run(executor)
-            server.latencyMonitor.note(.expireCycle, nanoseconds: Monotonic.nanoseconds() - begin)
-            isRunning.store(false, ordering: .releasing)
-        }
-    }
+    func hasEnded(_ end: BackgroundEnd) {}
 
-    /// While runs are off it must not keep old tables and files alive. On any thread, regularly.
-    func rest() {
-        if isRunning.exchange(true, ordering: .acquiring) { return }
-        walk.rest()
-        isRunning.store(false, ordering: .releasing)
-    }
+    func rest() { walk.rest() }
 
-    private func run(_ executor: Executor) {
+    func run(_ executor: Executor) -> BackgroundEnd {
         let stripes = server.stripes
         let kinds = KeyEventKinds(rawValue: server.settings.keyEventKinds.load(ordering: .relaxed))
         let isListenedTo = !kinds.isDisjoint(with: Self.kinds) || !server.tracking.isEmpty
-        // The walk may have nothing to do for long; it must not keep old tables and files alive.
-        defer { walk.rest() }
+        let before = Self.threadMicroseconds()
         do throws(Interruption) {
             let progress = try walk.expireSome(
                 now: server.clock.milliseconds(), budget: Self.entriesPerRun,
@@ -55,9 +41,20 @@ final class ExpiryCycle: @unchecked Sendable {  // `walk` is used by whoever has
                 unlock: { stripes.release($0) }, onRemoved: isListenedTo ? { self.tell($0, kinds, executor) } : nil)
             if !executor.changedKeys.isEmpty { executor.broadcastChanges(on: nil) }
             if progress.removed > 0 { executor.counters.add(.expiredKeys, progress.removed) }
+            if progress.isMoreLeft { executor.counters.add(.expiryRunsCut) }
+            server.expiryIsThrough.store(!progress.isMoreLeft, ordering: .relaxed)
         } catch {
             executor.counters.add(.expiryFaults)
         }
+        executor.counters.add(.expiryMicroseconds, Self.threadMicroseconds() - before)
+        // What is left has its turn at the next tick.
+        return .isDone
+    }
+
+    /// CPU time of this thread.
+    private static func threadMicroseconds() -> Int {
+        var (user, system) = (UInt64(0), UInt64(0))
+        return valk_thread_cpu_times(&user, &system) == 0 ? Int(user + system) : 0
     }
 
     private func tell(_ removed: [KeyEventRecord], _ kinds: KeyEventKinds, _ executor: Executor) {

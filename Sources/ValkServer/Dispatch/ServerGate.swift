@@ -60,6 +60,9 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
 
     // MARK: Pause
 
+    /// Some of the clients' commands are held.
+    var isPaused: Bool { !conditions.isDisjoint(with: [.pauseAll, .pauseWrites]) }
+
     /// Holds clients' commands (only writes, or all) until `deadline` in monotonic nanoseconds. A running pause is
     /// never made shorter or milder.
     func pause(until deadline: UInt64, all: Bool) {
@@ -72,7 +75,7 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
     /// Returns whether there was a pause.
     func unpause() -> Bool {
         lock.withLock {
-            let was = !conditions.isDisjoint(with: [.pauseAll, .pauseWrites])
+            let was = isPaused
             pauseUntil = 0
             lower([.pauseAll, .pauseWrites])
             return was
@@ -81,7 +84,7 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
 
     /// Ends the pause when its time has come; true when it did.
     func endPause(now: UInt64) -> Bool {
-        if conditions.isDisjoint(with: [.pauseAll, .pauseWrites]) { return false }
+        if !isPaused { return false }
         return lock.withLock {
             guard pauseUntil <= now else { return false }
             lower([.pauseAll, .pauseWrites])
@@ -91,6 +94,6 @@ package final class ServerGate: @unchecked Sendable {  // One atomic word; the p
 
     /// Until when clients are held (monotonic nanoseconds), nil when they are not.
     var pauseDeadline: UInt64? {
-        conditions.isDisjoint(with: [.pauseAll, .pauseWrites]) ? nil : lock.withLock { pauseUntil }
+        isPaused ? lock.withLock { pauseUntil } : nil
     }
 }

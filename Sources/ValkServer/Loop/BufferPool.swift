@@ -6,19 +6,36 @@ import ValkBase
 struct BufferPool: ~Copyable {
     /// Bytes of a fresh buffer.
     static let bufferBytes = 16 << 10
-    /// Larger buffers are freed instead of kept.
+    /// Larger buffers are kept apart, for those who need them again.
     static let keptBytesMax = 64 << 10
     /// Buffers kept; 128 of 64 KiB are 8 MiB at most.
     static let keptCountMax = 128
+    /// Still larger ones are freed; 8 of 1 MiB are 8 MiB at most.
+    static let largeBytesMax = 1 << 20
+    static let largeCountMax = 8
 
     private let kept: UnsafeMutablePointer<UnsafeMutablePointer<ByteBuffer>>
     private var count = 0
+    private let large: UnsafeMutablePointer<UnsafeMutablePointer<ByteBuffer>>
+    private var largeCount = 0
 
-    init() { kept = .allocate(capacity: Self.keptCountMax) }
+    init() {
+        kept = .allocate(capacity: Self.keptCountMax)
+        large = .allocate(capacity: Self.largeCountMax)
+    }
 
     deinit {
         for i in 0..<count { Self.destroy(kept[i]) }
+        for i in 0..<largeCount { Self.destroy(large[i]) }
         kept.deallocate()
+        large.deallocate()
+    }
+
+    /// A buffer for replies that will be large: they would make another one grow and be copied, again and again.
+    mutating func takeLarge() -> UnsafeMutablePointer<ByteBuffer> {
+        if largeCount == 0 { return take() }
+        largeCount &-= 1
+        return large[largeCount]
     }
 
     mutating func take() -> UnsafeMutablePointer<ByteBuffer> {
@@ -32,10 +49,20 @@ struct BufferPool: ~Copyable {
     }
 
     mutating func give(_ buffer: UnsafeMutablePointer<ByteBuffer>) {
-        if count == Self.keptCountMax || buffer.pointee.capacity > Self.keptBytesMax { return Self.destroy(buffer) }
+        if buffer.pointee.capacity > Self.keptBytesMax { return giveLarge(buffer) }
+        if count == Self.keptCountMax { return Self.destroy(buffer) }
         buffer.pointee.removeAll()
         (kept + count).initialize(to: buffer)
         count &+= 1
+    }
+
+    private mutating func giveLarge(_ buffer: UnsafeMutablePointer<ByteBuffer>) {
+        if largeCount == Self.largeCountMax || buffer.pointee.capacity > Self.largeBytesMax {
+            return Self.destroy(buffer)
+        }
+        buffer.pointee.removeAll()
+        (large + largeCount).initialize(to: buffer)
+        largeCount &+= 1
     }
 
     static func destroy(_ buffer: UnsafeMutablePointer<ByteBuffer>) {

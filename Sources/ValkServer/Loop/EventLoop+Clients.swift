@@ -17,12 +17,14 @@ extension EventLoop {
         let idleSeconds = Int((now - min(now, s.pointee.lastActivity)) / 1_000_000_000)
         // A client that has just been heard borrows its share of the loop's read buffer.
         let borrowed = idleSeconds < 2 && s.pointee.input.capacity < 16 << 10 ? 16 << 10 : 0
-        let outputCapacity = s.pointee.output?.pointee.capacity ?? 0
+        let use = memory(of: connection)
+        // Of a command under way, arguments that are whole are no input any more.
+        let unread = s.pointee.input.count - min(s.pointee.input.count, s.pointee.parser.position)
+        let taken = s.pointee.pendingInput - unread
         // A worker may be running the transaction just now.
         let transaction = s.pointee.phase == .deferred ? nil : connection.transaction
         let subscriptions = s.pointee.phase == .deferred ? nil : connection.subscriptions
         let tracking = s.pointee.phase == .deferred ? nil : connection.tracking
-        let queuedBytes = transaction?.memoryBytes ?? 0
         return ClientInfo(
             id: connection.id, user: connection.user.name, address: connection.address,
             localAddress: connection.localAddress,
@@ -42,12 +44,11 @@ extension EventLoop {
             isBroken: flags.contains(.transactionBroken), noEvict: flags.contains(.noEvict),
             noTouch: flags.contains(.noTouch), database: Int(s.pointee.database),
             queuedCommands: flags.contains(.multi) ? transaction?.count ?? 0 : -1,
-            watchedKeys: transaction?.watched.count ?? 0, inputBytes: s.pointee.pendingInput,
-            inputFreeBytes: borrowed + s.pointee.input.capacity - s.pointee.pendingInput,
-            argumentBytes: s.pointee.parser.memoryBytes, queuedBytes: queuedBytes,
-            outputBytes: s.pointee.pendingOutput, outputCapacityBytes: outputCapacity,
-            totalMemoryBytes: MemoryLayout<ConnectionState>.size + 512 + s.pointee.input.capacity + borrowed
-                + s.pointee.parser.memoryBytes + outputCapacity + queuedBytes,
+            watchedKeys: transaction?.watched.count ?? 0, inputBytes: unread,
+            inputFreeBytes: borrowed + s.pointee.input.capacity - unread - taken,
+            argumentBytes: s.pointee.parser.memoryBytes + taken, queuedBytes: transaction?.queuedBytes ?? 0,
+            outputBytes: s.pointee.pendingOutput,
+            outputCapacityBytes: s.pointee.output?.pointee.capacity ?? 0, totalMemoryBytes: use.total,
             isReading: s.pointee.loopFlags.contains(.readArmed), isWriting: s.pointee.loopFlags.contains(.writeArmed),
             lastCommand: Int(s.pointee.lastCommand), protocolVersion: Int(s.pointee.version))
     }

@@ -38,6 +38,9 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
     private(set) var connections: [Connection] = []
     /// Replies wait for the log: the log's observer posts to loops that say so.
     let awaitsLog = Atomic<Bool>(false)
+    /// CPU time of the thread, microseconds, as it was at the last tick.
+    let userTime = Atomic<UInt64>(0)
+    let systemTime = Atomic<UInt64>(0)
     /// Whose command has just ended, while those who track its keys are told.
     var running: Connection?
     /// Commands of this turn that wait for the disk; handed to workers at its end.
@@ -169,6 +172,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
             awaitsLog.store(true, ordering: .sequentiallyConsistent)
             releaseHeld()
         }
+        if server.clientMemory.isExceeded { evictClients() }
         if hot.pointee.closed.count > 0 { removeClosed() }
     }
 
@@ -194,6 +198,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         }
         s.pointee.paidReceived = s.pointee.totalReceived
         flushOutput(connection)
+        if s.pointee.phase != .closed { countMemory(connection) }
     }
 
     /// The connection has output or something to settle at the turn's end.
@@ -260,6 +265,7 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         connection.slot = connections.count
         connections.append(connection)
         server.registry.add(connection)
+        countMemory(connection)
         open(connection)
     }
 
@@ -285,12 +291,21 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
 
     // MARK: Cron
 
+    private func noteTimes() {
+        var (user, system) = (UInt64(0), UInt64(0))
+        guard valk_thread_cpu_times(&user, &system) == 0 else { return }
+        userTime.store(user, ordering: .relaxed)
+        systemTime.store(system, ordering: .relaxed)
+    }
+
     private func cron() {
         openTurn()
         // An idle loop must not keep old tables and files alive.
         executor.rest(isIdle: false)
         // Safety net for a wake-up that got lost.
         if awaitsLog.load(ordering: .relaxed) { releaseHeld() }
+        keepMaxima()
+        noteTimes()
         let count = connections.count
         if count > 0 {
             for _ in 0..<min(count, count / Self.cronHertz + 1) {
@@ -309,6 +324,8 @@ struct LoopState: ~Copyable {
     var stopDeadline: UInt64 = 0
     /// Monotonic nanoseconds at the turn's start.
     var now: UInt64 = 0
+    /// Of `now`, as the largest buffers are remembered by it; it moves ten times a second.
+    var second = 0
     /// End of this turn's last write in the log; 0 for none.
     var turnPosition: UInt64 = 0
     /// Closed in this turn; forgotten at its end.

@@ -9,7 +9,8 @@ import ValkCommands
 package enum ServerCounter: Int, CaseIterable, Sendable {
     case commands, connectionsAccepted, connectionsRefused, bytesIn, bytesOut, reads, writes
     case keyspaceHits, keyspaceMisses, dirty, expiredKeys, errorReplies, deferredCommands, slowCommands
-    case evictedKeys, expiryFaults, queryBufferLimitClosed, outputLimitClosed, idleClosed, heldReplies, turns
+    case evictedKeys, evictedClients, expiryFaults, expiryRunsCut, expiryMicroseconds
+    case queryBufferLimitClosed, outputLimitClosed, idleClosed, heldReplies, turns
 }
 
 /// What is counted for each command of the table.

@@ -131,6 +131,9 @@ struct InfoReport {
         out.field("connected_clients", server.registry.count)
         out.field("cluster_connections", 0)
         out.field("maxclients", administration.config.integer("maxclients"))
+        let maxima = server.clientMemory.recentMaxima
+        out.field("client_recent_max_input_buffer", maxima.input)
+        out.field("client_recent_max_output_buffer", maxima.output)
         out.field("blocked_clients", server.registry.pausedCount + server.waitingClients.count)
         out.field("tracking_clients", server.tracking.clientCount)
         out.field("clients_in_timeout_table", 0)
@@ -179,6 +182,7 @@ struct InfoReport {
         out.field("mem_total_replication_buffers", 0)
         out.field("mem_cluster_links", 0)
         out.field("mem_clients_slaves", 0)
+        out.field("mem_clients_normal", server.clientMemory.bytes)
         out.field("mem_aof_buffer", 0)
         out.field("mem_allocator", "libc")
         out.field("active_defrag_running", 0)
@@ -258,9 +262,13 @@ struct InfoReport {
         out.field("sync_partial_ok", 0)
         out.field("sync_partial_err", 0)
         out.field("expired_keys", totals[.expiredKeys])
+        // Of keys that have expired and are still stored; while some are left it is not known how many.
+        if server.expiryIsThrough.load(ordering: .relaxed) { out.field("expired_stale_perc", "0.00") }
+        out.field("expired_time_cap_reached_count", totals[.expiryRunsCut])
+        out.field("expire_cycle_cpu_milliseconds", totals[.expiryMicroseconds] / 1000)
         let exceeded = server.dataLimit.exceededMilliseconds
         out.field("evicted_keys", totals[.evictedKeys])
-        out.field("evicted_clients", 0)
+        out.field("evicted_clients", totals[.evictedClients])
         out.field("total_eviction_exceeded_time", exceeded.total)
         out.field("current_eviction_exceeded_time", exceeded.current)
         out.field("keyspace_hits", totals[.keyspaceHits])
@@ -279,9 +287,13 @@ struct InfoReport {
         out.field("tracking_total_items", server.tracking.table.itemCount)
         out.field("tracking_total_prefixes", server.tracking.prefixCount)
         out.field("unexpected_error_replies", 0)
+        out.field("dump_payload_sanitizations", 0)
         // Loops read and write for themselves.
         out.field("io_threaded_reads_processed", 0)
         out.field("io_threaded_writes_processed", 0)
+        // Clients borrow a buffer while they have replies.
+        out.field("reply_buffer_shrinks", 0)
+        out.field("reply_buffer_expands", 0)
         out.field("total_error_replies", totals[.errorReplies])
         out.field("total_reads_processed", totals[.reads])
         out.field("total_writes_processed", totals[.writes])
@@ -318,6 +330,11 @@ struct InfoReport {
         out.field("used_cpu_user", own.user)
         out.field("used_cpu_sys_children", children.system)
         out.field("used_cpu_user_children", children.user)
+        // Redis has one thread that runs commands; here those are the event loops.
+        let system = server.loops.reduce(0) { $0 + $1.systemTime.load(ordering: .relaxed) }
+        let user = server.loops.reduce(0) { $0 + $1.userTime.load(ordering: .relaxed) }
+        out.field("used_cpu_sys_main_thread", ProcessFacts.seconds(system))
+        out.field("used_cpu_user_main_thread", ProcessFacts.seconds(user))
     }
 
     private mutating func writeCommandStats() {

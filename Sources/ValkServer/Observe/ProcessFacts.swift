@@ -36,7 +36,8 @@ package enum ProcessFacts {
         return (seconds(system), seconds(user))
     }
 
-    private static func seconds(_ microseconds: UInt64) -> String {
+    /// Microseconds as seconds with six decimals.
+    package static func seconds(_ microseconds: UInt64) -> String {
         let rest = String(microseconds % 1_000_000)
         return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - rest.count) + rest
     }

@@ -66,6 +66,9 @@ package final class ServerLog: Sendable {
         set { threshold.store(newValue.rawValue, ordering: .relaxed) }
     }
 
+    /// Where it writes, as an absolute path; empty for standard output.
+    var filePath: String { path }
+
     /// Lines that could not be written.
     package var droppedLines: Int { dropped.load(ordering: .relaxed) }
 

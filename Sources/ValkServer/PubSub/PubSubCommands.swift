@@ -72,9 +72,9 @@ extension Administration {
 
     private static func publish(isSharded: Bool) -> HostedHandler {
         { connection, context throws(Interruption) in
-            let publication = Publication(
+            var publication = Publication(
                 channel: context.args[1].array, message: context.args[2].array, isSharded: isSharded)
-            let receivers = connection.server.pubSub.receivers(of: publication)
+            let receivers = connection.server.pubSub.route(&publication)
             if receivers > 0 { context.publish(publication) }
             context.reply.integer(receivers)
         }

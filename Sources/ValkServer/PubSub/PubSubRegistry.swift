@@ -2,8 +2,8 @@
 // a publication to them.
 //
 // Each loop keeps the connections that listen (LoopSubscriptions) and tells this registry only how many there are. So a
-// publisher counts the receivers and finds the loops under one short lock, and each loop writes to its own clients.
-// Where nobody listens at all a publication costs one load.
+// publisher counts the receivers and finds the loops in one look under a short lock, the publication remembers its
+// route, and each loop writes to its own clients. Where nobody listens at all a publication costs one load.
 //
 // Order: what one client publishes reaches each subscriber in that order. A loop gives to its own clients at once and
 // to others through their mailboxes, which keep order; a client whose command ran on a worker goes on only when the
@@ -75,34 +75,41 @@ package final class PubSubRegistry: Sendable {
 
     // MARK: Publishing
 
-    /// How many clients a publication reaches now.
-    func receivers(of publication: Publication) -> Int {
+    /// How many clients a publication reaches now; notes on which loops they are.
+    func route(_ publication: inout Publication) -> Int {
+        publication.route = 0
         if total.load(ordering: .relaxed) == 0 { return 0 }
-        var count = 0
-        lock.withLock { forEachAudience(of: publication) { count += $0.total } }
+        var (count, route) = (0, UInt128(0))
+        lock.withLock {
+            forEachAudience(of: publication) { audience in
+                count += audience.total
+                for i in 0..<loopCount where audience.byLoop[i] > 0 { route |= 1 << i }
+            }
+        }
+        publication.route = route
         return count
     }
 
     /// Sends what a transaction has published. `here`: the loop on whose thread this runs, if any.
     func deliver(_ publications: [Publication], _ loops: [EventLoop], on here: EventLoop?) {
         if total.load(ordering: .relaxed) == 0 { return }
-        var byLoop = [[Publication]](repeating: [], count: loopCount)
-        lock.withLock {
-            for publication in publications {
-                var isWanted = [Bool](repeating: false, count: loopCount)
-                forEachAudience(of: publication) { audience in
-                    for i in 0..<loopCount where audience.byLoop[i] > 0 { isWanted[i] = true }
-                }
-                for i in 0..<loopCount where isWanted[i] { byLoop[i].append(publication) }
+        let hereBit: UInt128 = here.map { 1 << $0.index } ?? 0
+        var routed: [Publication] = []
+        var others: UInt128 = 0
+        for var publication in publications {
+            if publication.route == nil { _ = route(&publication) }
+            let route = publication.route ?? 0
+            if let here, route & hereBit != 0 { here.subscriptions.deliver(publication, on: here) }
+            if route & ~hereBit != 0 {
+                others |= route & ~hereBit
+                routed.append(publication)
             }
         }
-        for (i, wanted) in byLoop.enumerated() where !wanted.isEmpty {
-            if let here, here.index == i {
-                for publication in wanted { here.subscriptions.deliver(publication, on: here) }
-            } else {
-                loops[i].mailbox.post(
-                    .run { loop in for publication in wanted { loop.subscriptions.deliver(publication, on: loop) } })
-            }
+        if others == 0 { return }
+        for i in 0..<loopCount where others & 1 << i != 0 {
+            let wanted = routed.filter { ($0.route ?? 0) & 1 << i != 0 }
+            loops[i].mailbox.post(
+                .run { loop in for publication in wanted { loop.subscriptions.deliver(publication, on: loop) } })
         }
     }
 

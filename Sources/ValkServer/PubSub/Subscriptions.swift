@@ -6,7 +6,25 @@
 import ValkBase
 
 final class Subscriptions {
-    fileprivate(set) var names = [Set<[UInt8]>](repeating: [], count: SubscriptionKind.allCases.count)
+    /// Of a name besides its bytes: its places in the sets here and of the loop, and the head of its array.
+    private static let bytesPerName = 64
+
+    private(set) var names = [Set<[UInt8]>](repeating: [], count: SubscriptionKind.allCases.count)
+
+    /// Bytes held.
+    private(set) var memoryBytes = 0
+
+    fileprivate func insert(_ kind: SubscriptionKind, _ name: [UInt8]) -> Bool {
+        guard names[kind.rawValue].insert(name).inserted else { return false }
+        memoryBytes += name.count + Self.bytesPerName
+        return true
+    }
+
+    fileprivate func remove(_ kind: SubscriptionKind, _ name: [UInt8]) -> Bool {
+        guard names[kind.rawValue].remove(name) != nil else { return false }
+        memoryBytes -= name.count + Self.bytesPerName
+        return true
+    }
 
     func count(_ kind: SubscriptionKind) -> Int { names[kind.rawValue].count }
     var isEmpty: Bool { names.allSatisfy(\.isEmpty) }
@@ -24,7 +42,7 @@ extension Connection {
         let own = subscriptions ?? Subscriptions()
         subscriptions = own
         set(.subscribed, true)
-        guard own.names[kind.rawValue].insert(name).inserted else { return }
+        guard own.insert(kind, name) else { return }
         server.pubSub.add(kind, name, loop: loop.index)
         changeLoop { loop, connection in
             if connection.state.pointee.phase != .closed { loop.subscriptions.add(kind, name, connection) }
@@ -32,7 +50,7 @@ extension Connection {
     }
 
     func unsubscribe(_ kind: SubscriptionKind, _ name: [UInt8]) {
-        guard let subscriptions, subscriptions.names[kind.rawValue].remove(name) != nil else { return }
+        guard let subscriptions, subscriptions.remove(kind, name) else { return }
         server.pubSub.remove(kind, name, loop: loop.index)
         changeLoop { loop, connection in loop.subscriptions.remove(kind, name, connection) }
         refreshSubscribed()

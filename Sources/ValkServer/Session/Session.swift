@@ -69,6 +69,11 @@ extension Connection {
     /// The running command is part of an EXEC.
     package var isExecuting: Bool { state.pointee.flags.contains(.executing) }
 
+    /// Memory of what the session holds besides its fixed part.
+    var sessionBytes: Int {
+        (transaction?.memoryBytes ?? 0) + (subscriptions?.memoryBytes ?? 0) + (tracking?.memoryBytes ?? 0)
+    }
+
     package var replyMode: ReplyMode {
         get {
             if state.pointee.flags.contains(.replyOff) { return .off }

@@ -28,11 +28,17 @@ final class Transaction {
     private var bytes = ByteBuffer()
     private var views: UnsafeMutablePointer<ByteView>?
     private(set) var watched: [Watched] = []
+    private var watchedBytes = 0
+    /// Of a watched key besides its bytes: the entries here and in the registry, and the head of the key's array.
+    private static let bytesPerWatched = MemoryLayout<Watched>.stride + 32 + 32
     private let registry: WatchRegistry
     /// Entered in the registry once for each watched key.
     private let mark = WatchMark()
     /// Some queued command writes; some may need every key.
     var hasWrites = false
+    /// Some queued command is one that CLIENT PAUSE WRITE holds back. A script that says it only reads is none, though
+    /// it is among `hasWrites`: what it was when it was queued, it need not be any more when it runs.
+    var isHeldWithWrites = false
     /// Some queued command may store more than there was.
     var storesMore = false
     /// Some queued command runs a script.
@@ -49,8 +55,11 @@ final class Transaction {
 
     var count: Int { queued.count }
 
-    /// Bytes held, for CLIENT LIST's multi-mem.
-    var memoryBytes: Int { bytes.capacity + spans.count * 16 + queued.count * 24 }
+    /// Bytes of the queued commands, for CLIENT LIST's multi-mem.
+    var queuedBytes: Int { bytes.capacity + spans.count * 16 + queued.count * 24 }
+
+    /// Bytes held in all.
+    var memoryBytes: Int { queuedBytes + watchedBytes }
 
     func append(_ command: Int, _ arguments: ArgumentList) {
         queued.append(Queued(command: Int32(command), firstArgument: spans.count, count: arguments.count))
@@ -86,6 +95,7 @@ final class Transaction {
         views?.deallocate()
         views = nil
         hasWrites = false
+        isHeldWithWrites = false
         storesMore = false
         hasScripts = false
         isLengthy = false
@@ -102,6 +112,7 @@ final class Transaction {
     func watch(_ database: Int, _ key: ByteView, expireAt: UInt64) {
         let watch = Watched(database: database, key: key.array, expireAt: expireAt)
         watched.append(watch)
+        watchedBytes += key.count + Self.bytesPerWatched
         registry.add(database, watch.key, mark)
     }
 
@@ -114,6 +125,7 @@ final class Transaction {
     func unwatchAll() {
         for watch in watched { registry.remove(watch.key, mark) }
         watched.removeAll()
+        watchedBytes = 0
         mark.reset()
     }
 }

@@ -25,7 +25,10 @@ final class ClientTracking {
     var mode: Mode = []
     /// The id of the client that is told in its place; 0 for none.
     var redirect: UInt64 = 0
-    var prefixes: Set<[UInt8]> = []
+    private(set) var prefixes: Set<[UInt8]> = []
+    /// Bytes that the prefixes take: their own, and their places here and in the registry.
+    private(set) var memoryBytes = 0
+    private static let bytesPerPrefix = 64
     /// Keys that the running command or transaction writes and then reads: it holds them afterwards. True where it has
     /// held them before, too, and is to be told.
     var ownReads: [[UInt8]: Bool] = [:]
@@ -33,6 +36,12 @@ final class ClientTracking {
     /// its keys count as read.
     var scriptKeys: [[UInt8]] = []
     var scriptHasRead = false
+
+    func insert(_ prefix: [UInt8]) -> Bool {
+        guard prefixes.insert(prefix).inserted else { return false }
+        memoryBytes += prefix.count + Self.bytesPerPrefix
+        return true
+    }
 
     /// Whether CLIENT CACHING with this word fits the mode.
     func takesCaching(_ word: ByteView) -> Bool {
@@ -57,7 +66,7 @@ extension Connection {
         set(.tracking, !mode.contains(.broadcast))
         server.tracking.add(self)
         if !mode.contains(.broadcast) { return }
-        for prefix in prefixes.isEmpty ? [[]] : prefixes where own.prefixes.insert(prefix).inserted {
+        for prefix in prefixes.isEmpty ? [[]] : prefixes where own.insert(prefix) {
             server.tracking.add(prefix: prefix, self)
         }
     }

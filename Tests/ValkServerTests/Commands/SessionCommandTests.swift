@@ -21,6 +21,23 @@ import ValkBase
         #expect(try client.ask("INFO", "clients").contains("blocked_clients:0"))
     }
 
+    /// In a pause keys expire for those who ask, and what is stored stays as it is.
+    @Test func aPauseOfWritesRemovesNoExpiredKeys() throws {
+        let server = try FullServer()
+        let client = try server.connect()
+        _ = try client.ask("MULTI")
+        _ = try client.ask("SET", "k", "v", "PX", "1")
+        _ = try client.ask("CLIENT", "PAUSE", "100000", "WRITE")
+        #expect(try client.ask("EXEC") == "*[+OK,+OK]")
+        while try client.ask("GET", "k") != "$nil" { sched_yield() }
+        #expect(try client.ask("GET", "k") == "$nil")
+        #expect(try client.ask("INFO", "stats").contains("\r\nexpired_keys:0\r\n"))
+        #expect(try client.ask("CLIENT", "UNPAUSE") == "+OK")
+        while try !client.ask("INFO", "stats").contains("\r\nexpired_keys:1\r\n") {
+            #expect(try client.ask("GET", "k") == "$nil")
+        }
+    }
+
     @Test func answersTheSimpleOnes() throws {
         let server = try FullServer()
         let client = try server.connect()

@@ -1,6 +1,7 @@
 // Scripts over real sockets: that each is one transaction whatever runs beside it, that it can be undone anywhere, and
 // that a long one is in nobody's way.
 
+import Glibc
 import Synchronization
 import Testing
 import ValkBase
@@ -245,6 +246,30 @@ import ValkTestSupport
         while try !client.ask("CLIENT", "LIST").contains(" flags=b") {}
         #expect(try client.ask("CLIENT", "UNPAUSE") == "+OK")
         #expect(try other.reply() == "$1")
+    }
+
+    /// EXEC waits as its commands would: not for scripts that say they only read, but for all others.
+    @Test func aPauseOfWritesLetsTransactionsRunScriptsThatSayTheyRead() throws {
+        let server = try FullServer()
+        let client = try server.connect()
+        let reads = "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])"
+        #expect(try client.ask("SET", "a", "1") == "+OK")
+        let writers = try ["#!lua\nreturn 2", "return 3"].map { script in
+            let writer = try server.connect()
+            #expect(try writer.ask("MULTI") == "+OK")
+            #expect(try writer.ask("EVAL", script, "0") == "+QUEUED")
+            return writer
+        }
+        #expect(try client.ask("CLIENT", "PAUSE", "100000", "WRITE") == "+OK")
+        #expect(try client.ask("MULTI") == "+OK")
+        #expect(try client.ask("EVAL", reads, "1", "a") == "+QUEUED")
+        #expect(try client.ask("EVAL_RO", "return 1", "0") == "+QUEUED")
+        #expect(try client.ask("EXEC") == "*[$1,:1]")
+        for writer in writers { try writer.send(TestClient.encode("EXEC")) }
+        while try !client.ask("INFO", "clients").contains("blocked_clients:2") { sched_yield() }
+        #expect(try client.ask("CLIENT", "UNPAUSE") == "+OK")
+        #expect(try writers[0].reply() == "*[:2]")
+        #expect(try writers[1].reply() == "*[:3]")
     }
 
     // MARK: Around scripts
