@@ -166,6 +166,8 @@ def run_size(settings, keys, value, folder):
 def main(argv):
     settings = parse(argv)
     prepare(settings)
+    if settings.folder:
+        Path(settings.folder).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="valk-bench-", dir=settings.folder)
     everything = []
     try:

@@ -311,6 +311,8 @@ def main(argv):
     if not Path(settings.valk).exists():
         subprocess.run([str(machine.ROOT / "scripts/build-release"), "valk-server"], check=True)
     machine.compile_part("load")
+    if settings.folder:
+        Path(settings.folder).mkdir(parents=True, exist_ok=True)
     settings.folder = tempfile.mkdtemp(prefix="valk-bench-", dir=settings.folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     targets = Targets()
