@@ -52,7 +52,18 @@ extension Collection {
     /// The number of the next group.
     package var nextGroup: UInt32 {
         get { UInt32(truncatingIfNeeded: extra[6]) }
-        set { extra[6] = UInt64(newValue) }
+        set { extra[6] = extra[6] & ~0xFFFF_FFFF | UInt64(newValue) }
+    }
+
+    /// No entry has a smaller id: walks begin here, and need not pass what was trimmed. Sequences beyond 32 bits count
+    /// as 0.
+    package var firstBound: StreamID {
+        get { StreamID(extra[7], extra[6] >> 32) }
+        set {
+            let sequence = newValue.sequence > UInt64(UInt32.max) ? 0 : newValue.sequence
+            extra[6] = extra[6] & 0xFFFF_FFFF | sequence << 32
+            extra[7] = newValue.milliseconds
+        }
     }
 }
 

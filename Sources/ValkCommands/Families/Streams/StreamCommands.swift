@@ -43,6 +43,7 @@ package enum StreamCommands {
             return c.fail("ERR The ID specified in XADD is equal or smaller than the target stream top item")
         }
         try c.keys.put(&stream, c.keys.element.entry(id), StreamEntries.value(c, from: first), isNew: true)
+        if stream.count == 0 { stream.firstBound = id }
         stream.count += 1
         stream.added += 1
         stream.lastID = id
@@ -92,6 +93,7 @@ package enum StreamCommands {
             guard c.streamID(i) != nil else { return }
         }
         var deleted = 0
+        var least = StreamID.max
         for i in 2..<args.count {
             guard let id = c.isStreamID(i), stream.count > 0, try c.keys.has(stream, c.keys.element.entry(id)) else {
                 continue
@@ -99,7 +101,13 @@ package enum StreamCommands {
             c.keys.remove(&stream, c.keys.element.entry(id))
             stream.count -= 1
             if id > stream.deletedID { stream.deletedID = id }
+            least = min(least, id)
             deleted += 1
+        }
+        if deleted > 0 && least <= stream.firstBound,
+            let first = try StreamEntries.edge(c, stream, isFirst: true)
+        {
+            stream.firstBound = first
         }
         if deleted > 0 {
             try c.saveStream(&stream, at: args[1], changes: deleted)

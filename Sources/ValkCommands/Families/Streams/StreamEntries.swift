@@ -50,7 +50,7 @@ enum StreamEntries {
         let lower = c.keys.elementBound(32)
         let upper = c.keys.elementBound(32)
         return try ElementWalk(
-            c.keys, stream, from: lower.entry(first),
+            c.keys, stream, from: lower.entry(max(first, stream.firstBound)),
             to: last.next.map { upper.entry($0) } ?? upper.bound(ElementKind.entry + 1))
     }
 

@@ -105,6 +105,7 @@ struct StreamTrim {
             c.keys.remove(&stream, c.keys.element.entry(id))
         }
         stream.count -= ids.count
+        if let next = ids.last?.next { stream.firstBound = next }
         return ids.count
     }
 
