@@ -199,7 +199,6 @@ package enum StreamPendingCommands {
     /// XAUTOCLAIM key group consumer min-idle start [COUNT count] [JUSTID].
     package static func xautoclaim(_ c: CommandContext) throws(Interruption) {
         let args = c.args
-        guard var stream = try c.collectionToChange(args[1], .stream) else { return }
         guard let idle = c.integer(4, "ERR Invalid min-idle-time argument for XAUTOCLAIM") else { return }
         guard let first = c.streamBound(5, isLower: true) else { return }
         var count = 100
@@ -219,6 +218,7 @@ package enum StreamPendingCommands {
             }
             i += 1
         }
+        guard var stream = try c.collectionToChange(args[1], .stream) else { return }
         guard var group = try OpenGroup(c, stream, args[2]) else { return c.failNoKeyOrGroup(args[2], args[1]) }
         guard c.canBeElement(args[3]) else { return }
         // Redis looks at ten times as many entries as it may claim.
