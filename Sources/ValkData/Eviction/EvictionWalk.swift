@@ -31,6 +31,7 @@ package final class EvictionWalk {
     private static let scoresPerThreshold = 256
     /// Before the first keys go, so many are looked at.
     private static let scoresAtFirst = 2048
+    private static let placesPerSample = 16
     /// Times are sampled with every so many looks.
     private static let looksPerSample = 4
     /// So few keys that the next to expire go in their order.
@@ -142,17 +143,19 @@ package final class EvictionWalk {
         return 0
     }
 
-    /// Notes the times of a row of keys by their names, at a place by chance.
+    /// Notes the times of keys by their names, at some places by chance: neighbours may expire at much the same time.
     private func sampleTimes(_ now: UInt64) throws(Interruption) {
         guard let database = drawDatabase() else { return }
         let namespace = keyspace.namespace(database)
         let cursor = try reader.cursor(
             lower: lower.bound(namespace, KeySpace.keys), upper: upper.bound(namespace, KeySpace.keys + 1))
-        guard try RandomKey.place(cursor, &generator) else { return }
-        for _ in 0..<EvictionWalk.rowKeys where cursor.isValid {
-            let expireAt = cursor.entry.pointee.expireAt
-            if expireAt > now { note(score(namespace, .empty, expireAt)) }
-            try cursor.next()
+        for _ in 0..<EvictionWalk.placesPerSample {
+            guard try RandomKey.place(cursor, &generator) else { return }
+            for _ in 0..<EvictionWalk.rowKeys / EvictionWalk.placesPerSample where cursor.isValid {
+                let expireAt = cursor.entry.pointee.expireAt
+                if expireAt > now { note(score(namespace, .empty, expireAt)) }
+                try cursor.next()
+            }
         }
     }
 
