@@ -238,7 +238,8 @@ extension EventLoop {
         Socket.close(s.pointee.descriptor)
         s.pointee.descriptor = -1
         if let output = s.pointee.output {
-            hot.pointee.buffers.give(output)
+            // What a client had left unread is memory that its end gives back.
+            hot.pointee.buffers.give(output, keepsLarge: false)
             s.pointee.output = nil
             s.pointee.outputSent = 0
         }

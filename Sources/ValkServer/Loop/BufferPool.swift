@@ -48,8 +48,10 @@ struct BufferPool: ~Copyable {
         return made
     }
 
-    mutating func give(_ buffer: UnsafeMutablePointer<ByteBuffer>) {
-        if buffer.pointee.capacity > Self.keptBytesMax { return giveLarge(buffer) }
+    mutating func give(_ buffer: UnsafeMutablePointer<ByteBuffer>, keepsLarge: Bool = true) {
+        if buffer.pointee.capacity > Self.keptBytesMax {
+            return keepsLarge ? giveLarge(buffer) : Self.destroy(buffer)
+        }
         if count == Self.keptCountMax { return Self.destroy(buffer) }
         buffer.pointee.removeAll()
         (kept + count).initialize(to: buffer)
