@@ -100,7 +100,7 @@ extension CommandContext {
         let text = args[index]
         // As Redis reads it: a long double, then cut.
         let slot = keys.allocate(16)
-        guard valk_parse_long_double(text.base.assumingMemoryBound(to: CChar.self), text.count, slot) else {
+        guard NumberCommands.parse(text, into: slot) else {
             fail("ERR timeout is not a float or out of range")
             return nil
         }

@@ -70,11 +70,12 @@ package enum NumberCommands {
         c.reply.bulk(value)
     }
 
-    private static func parse(_ text: ByteView, into slot: UnsafeMutableRawPointer) -> Bool {
+    /// A whole long double into 16 bytes; false when it is none.
+    static func parse(_ text: ByteView, into slot: UnsafeMutableRawPointer) -> Bool {
         valk_parse_long_double(text.base.assumingMemoryBound(to: CChar.self), text.count, slot)
     }
 
-    private static func parse(_ text: StaticString, into slot: UnsafeMutableRawPointer) -> Bool {
+    static func parse(_ text: StaticString, into slot: UnsafeMutableRawPointer) -> Bool {
         parse(ByteView(text), into: slot)
     }
 }

@@ -21,8 +21,6 @@ import ValkEngine
 package enum CollectionTag {
     /// Redis would hold it in its large form ("hashtable", "skiplist"), whatever its size is now.
     package static var large: UInt8 { 0x10 }
-    /// A second large form (sets of text that are small).
-    package static var middle: UInt8 { 0x20 }
     /// The elements are entries of their own.
     static var spread: UInt8 { 0x80 }
 }

@@ -88,36 +88,47 @@ enum RandomMemberCommands {
     }
 }
 
-extension HashCommands {
-    /// HRANDFIELD key [count [WITHVALUES]].
-    package static func hrandfield(_ c: CommandContext) throws(Interruption) {
+extension RandomMemberCommands {
+    /// Answers HRANDFIELD and ZRANDMEMBER: `… key [count [word]]`. `writeMore` writes what `word` asks for beside each
+    /// member.
+    static func answer(
+        _ c: CommandContext, _ type: ValueType, _ word: StaticString,
+        _ writeMore: (borrowing ElementWalk) throws(Interruption) -> Void
+    ) throws(Interruption) {
         let args = c.args
         if args.count == 2 {
-            guard let hash = try c.collection(args[1], .hash) else { return }
-            guard hash.isThere, try RandomMemberCommands.one(c, hash, { c.reply.bulk($0.member) }) else {
+            guard let collection = try c.collection(args[1], type) else { return }
+            guard collection.isThere, try one(c, collection, { c.reply.bulk($0.member) }) else {
                 return c.reply.null()
             }
             return
         }
         guard let count = c.randomCount(2) else { return }
-        let withValues = args.count == 4 && c.isWord(3, "withvalues")
-        if args.count > 4 || args.count == 4 && !withValues { return c.failSyntax() }
-        if withValues && (count < -(Int.max / 2) || count > Int.max / 2) {
-            return c.fail("ERR value is out of range")
-        }
-        guard let hash = try c.collection(args[1], .hash) else { return }
+        let withMore = args.count == 4 && c.isWord(3, word)
+        if args.count > 4 || args.count == 4 && !withMore { return c.failSyntax() }
+        if withMore && (count < -(Int.max / 2) || count > Int.max / 2) { return c.fail("ERR value is out of range") }
+        guard let collection = try c.collection(args[1], type) else { return }
         let start = c.replyStart
         var written = 0
-        let inPairs = withValues && c.reply.version >= 3
-        if hash.isThere && count != 0 {
-            try RandomMemberCommands.some(c, hash, count: count) { walk throws(Interruption) in
+        let inPairs = withMore && c.reply.version >= 3
+        if collection.isThere && count != 0 {
+            try some(c, collection, count: count) { walk throws(Interruption) in
                 if inPairs { c.reply.array(2) }
                 c.reply.bulk(walk.member)
-                if withValues { c.reply.bulk(try walk.value()) }
-                written += withValues && !inPairs ? 2 : 1
+                if withMore { try writeMore(walk) }
+                written += withMore && !inPairs ? 2 : 1
             }
         }
         c.insertIntoReply(at: start) { $0.array(written) }
+    }
+}
+
+extension HashCommands {
+    /// HRANDFIELD key [count [WITHVALUES]].
+    package static func hrandfield(_ c: CommandContext) throws(Interruption) {
+        try RandomMemberCommands.answer(c, .hash, "withvalues") { walk throws(Interruption) in
+            c.reply.bulk(try walk.value())
+        }
     }
 }
 

@@ -29,15 +29,15 @@ package enum HashNumberCommands {
         let args = c.args
         let by = c.keys.allocate(16)
         let sum = c.keys.allocate(16)
-        guard parse(args[3], into: by) else { return c.fail(ErrorText.notFloat) }
+        guard NumberCommands.parse(args[3], into: by) else { return c.fail(ErrorText.notFloat) }
         sum.initializeMemory(as: UInt8.self, repeating: 0, count: 16)
         guard valk_add_long_double(sum, by) else { return c.fail("ERR value is NaN or Infinity") }
         guard var hash = try c.collectionToChange(args[1], .hash), c.canBeElement(args[2]) else { return }
         let there = try HashCommands.element(c, hash, args[2])
         if let there {
-            guard parse(there.value, into: sum) else { return c.fail("ERR hash value is not a float") }
+            guard NumberCommands.parse(there.value, into: sum) else { return c.fail("ERR hash value is not a float") }
         } else {
-            guard parse(ByteView("0" as StaticString), into: sum) else { return c.fail(ErrorText.notFloat) }
+            guard NumberCommands.parse("0", into: sum) else { return c.fail(ErrorText.notFloat) }
         }
         guard valk_add_long_double(sum, by) else { return c.fail("ERR increment would produce NaN or Infinity") }
         let capacity = 5 * 1024
@@ -56,9 +56,5 @@ package enum HashNumberCommands {
         let before = HashCommands.Header(hash)
         _ = try HashCommands.put(c, &hash, c.args[2], value, expireAt: expireAt)
         try HashCommands.save(c, &hash, event(), isSame: before == HashCommands.Header(hash), changes: 1)
-    }
-
-    private static func parse(_ text: ByteView, into slot: UnsafeMutableRawPointer) -> Bool {
-        valk_parse_long_double(text.base.assumingMemoryBound(to: CChar.self), text.count, slot)
     }
 }

@@ -51,40 +51,14 @@ package enum ListMoveCommands {
 
 /// What LMPOP and BLMPOP ask for: `numkeys key … LEFT | RIGHT [COUNT n]`.
 struct ListPopRequest {
-    let keys: Range<Int>
-    let end: ListEnd
-    let count: Int
+    private let pop: CountedPop<ListEnd>
+
+    var keys: Range<Int> { pop.keys }
 
     /// From the argument `first` on; nil after an error reply.
     init?(_ c: CommandContext, from first: Int) {
-        let args = c.args
-        guard let number = Decimal.parse(args[first]), number > 0 else {
-            c.fail("ERR numkeys should be greater than 0")
-            return nil
-        }
-        let (place, overflow) = Int(number).addingReportingOverflow(first + 1)
-        if overflow || place >= args.count {
-            c.failSyntax()
-            return nil
-        }
-        keys = first + 1..<place
-        guard let end = c.listEnd(place) else { return nil }
-        self.end = end
-        var count: Int?
-        var i = place + 1
-        while i < args.count {
-            guard count == nil, c.isWord(i, "count"), i + 1 < args.count else {
-                c.failSyntax()
-                return nil
-            }
-            guard let value = Decimal.parse(args[i + 1]), value > 0 else {
-                c.fail("ERR count should be greater than 0")
-                return nil
-            }
-            count = Int(value)
-            i += 2
-        }
-        self.count = count ?? 1
+        guard let pop = CountedPop(c, from: first, { c.listEnd($0) }) else { return nil }
+        self.pop = pop
     }
 
     /// Takes elements from the first list that has some. True after a reply, also one of an error.
@@ -95,7 +69,7 @@ struct ListPopRequest {
             if list.count == 0 { continue }
             c.reply.array(2)
             c.reply.bulk(key)
-            try ListCommands.take(c, &list, key, count: count, end)
+            try ListCommands.take(c, &list, key, count: pop.count, pop.end)
             return true
         }
         return false

@@ -184,7 +184,7 @@ package enum SortedSetCommands {
         }
         let lower = c.keys.elementBound().score(set.extra[0], .empty)
         var walk = try ElementWalk(c.keys, set, from: lower, to: upper)
-        if set.count <= 1024 { walk.setDeadBudget(64 + 2 * set.count) }
+        walk.setDeadBudget(SortedSetElements.deadBudget(set))
         var before = 0
         try walk.seekToFirst()
         while walk.isValid {
@@ -267,77 +267,31 @@ package enum SortedSetCommands {
 
     // MARK: By chance
 
+    /// ZRANDMEMBER key [count [WITHSCORES]].
     package static func zrandmember(_ c: CommandContext) throws(Interruption) {
-        let args = c.args
-        if args.count == 2 {
-            guard let set = try c.collection(args[1], .sortedSet) else { return }
-            guard set.isThere, try RandomMemberCommands.one(c, set, { c.reply.bulk($0.member) }) else {
-                return c.reply.null()
-            }
-            return
+        try RandomMemberCommands.answer(c, .sortedSet, "withscores") { walk throws(Interruption) in
+            c.reply.double(try SortedSetElements.score(at: walk))
         }
-        guard let count = c.randomCount(2) else { return }
-        let withScores = args.count == 4 && c.isWord(3, "withscores")
-        if args.count > 4 || args.count == 4 && !withScores { return c.failSyntax() }
-        if withScores && (count < -(Int.max / 2) || count > Int.max / 2) { return c.fail("ERR value is out of range") }
-        guard let set = try c.collection(args[1], .sortedSet) else { return }
-        let start = c.replyStart
-        var written = 0
-        let inPairs = withScores && c.reply.version >= 3
-        if set.isThere && count != 0 {
-            try RandomMemberCommands.some(c, set, count: count) { walk throws(Interruption) in
-                if inPairs { c.reply.array(2) }
-                c.reply.bulk(walk.member)
-                if withScores { c.reply.double(try SortedSetElements.score(at: walk)) }
-                written += withScores && !inPairs ? 2 : 1
-            }
-        }
-        c.insertIntoReply(at: start) { $0.array(written) }
     }
 }
 
 /// What ZMPOP and BZMPOP ask for: `numkeys key … MIN | MAX [COUNT n]`.
 struct SortedSetPopRequest {
-    let keys: Range<Int>
-    let isMax: Bool
-    let count: Int
+    private let pop: CountedPop<Bool>
+
+    var keys: Range<Int> { pop.keys }
 
     /// From the argument `first` on; nil after an error reply.
     init?(_ c: CommandContext, from first: Int) {
-        let args = c.args
-        guard let number = Decimal.parse(args[first]), number > 0, number <= Int64(Int.max) else {
-            c.fail("ERR numkeys should be greater than 0")
-            return nil
-        }
-        let (where_, overflow) = Int(number).addingReportingOverflow(first + 1)
-        if overflow || where_ >= args.count {
-            c.failSyntax()
-            return nil
-        }
-        keys = first + 1..<where_
-        if c.isWord(where_, "min") {
-            isMax = false
-        } else if c.isWord(where_, "max") {
-            isMax = true
-        } else {
-            c.failSyntax()
-            return nil
-        }
-        var count: Int?
-        var i = where_ + 1
-        while i < args.count {
-            guard count == nil, c.isWord(i, "count"), i + 1 < args.count else {
-                c.failSyntax()
-                return nil
-            }
-            guard let value = Decimal.parse(args[i + 1]), value > 0 else {
-                c.fail("ERR count should be greater than 0")
-                return nil
-            }
-            count = Int(value)
-            i += 2
-        }
-        self.count = count ?? 1
+        guard let pop = CountedPop(c, from: first, { Self.isMax(c, $0) }) else { return nil }
+        self.pop = pop
+    }
+
+    private static func isMax(_ c: CommandContext, _ index: Int) -> Bool? {
+        if c.isWord(index, "min") { return false }
+        if c.isWord(index, "max") { return true }
+        c.failSyntax()
+        return nil
     }
 
     /// Pops from the first set that has members. True after a reply, also one of an error.
@@ -346,7 +300,7 @@ struct SortedSetPopRequest {
             let key = c.args[i]
             guard var set = try c.collectionToChange(key, .sortedSet) else { return true }
             if set.count == 0 { continue }
-            let popped = try SortedSetCommands.take(c, &set, key, count: count, isMax: isMax)
+            let popped = try SortedSetCommands.take(c, &set, key, count: pop.count, isMax: pop.end)
             c.reply.array(2)
             c.reply.bulk(key)
             c.reply.array(popped.count)

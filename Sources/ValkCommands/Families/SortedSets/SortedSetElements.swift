@@ -95,6 +95,14 @@ enum SortedSetElements {
         try walk(c, set, from: 0, to: .max)
     }
 
+    /// Sets of up to so many members can be gathered and sorted.
+    private static let gatheredMax = 1024
+
+    /// How many deleted elements a walk may pass before `all` is the better way.
+    static func deadBudget(_ set: borrowing Collection) -> Int {
+        set.count <= gatheredMax ? 64 + 2 * set.count : .max
+    }
+
     /// All members in order, from the entries that are not in order. Views are valid as long as nothing is changed.
     static func all(
         _ c: CommandContext, _ set: borrowing Collection

@@ -22,9 +22,6 @@ struct SortedSetSelection {
     /// Negative: all.
     var limit = -1
 
-    /// Sets of up to so many members can be gathered and sorted.
-    private static let gatheredMax = 1024
-
     /// Shows each selected member of `set` in order.
     ///
     /// Where the scores of a small set change all the time, the order is full of what was deleted and has not been
@@ -35,7 +32,7 @@ struct SortedSetSelection {
     ) throws(Interruption) {
         if set.count == 0 { return }
         var shown = 0
-        let hasRunOut = try walk(c, set, set.count <= Self.gatheredMax ? 64 + 2 * set.count : .max) {
+        let hasRunOut = try walk(c, set, SortedSetElements.deadBudget(set)) {
             member, score throws(Interruption) in
             shown += 1
             try body(member, score)
