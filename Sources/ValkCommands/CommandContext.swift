@@ -30,6 +30,8 @@ package struct CommandEffects {
     /// Where commits made on the way end in the log (SCAN's bookmarks); zero when there were none. A reply should leave
     /// only after this is written, as replies of writes do.
     package var position = LogPosition.zero
+    /// How far the log must be acknowledged before anybody may be told what was read; zero when it is.
+    package var dependency = LogPosition.zero
 
     package init() {}
 }
@@ -139,6 +141,7 @@ package final class CommandContext {
         effects.keyspaceHits = access.hits
         effects.keyspaceMisses = access.misses
         effects.position = access.position
+        effects.dependency = keys.reader.dependency
         effects.errorReplies = state.pointee.errorReplies
         effects.errorCode = state.pointee.errorCode
         return effects

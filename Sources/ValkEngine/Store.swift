@@ -129,6 +129,9 @@ public final class Store: Sendable {
     package func waitForLog(_ position: LogPosition) throws(Interruption) { try log.waitUntilAcknowledged(position) }
 
     package var acknowledgedPosition: LogPosition { log.acknowledged }
+    var acknowledgedSequence: UInt64 { log.acknowledgedSequence.load(ordering: .relaxed) }
+    /// Where the newest batch that readers see ends in the log.
+    var committedPosition: LogPosition { logManager.committedPosition }
 
     /// The log takes nothing any more; `acknowledgedPosition` stands still.
     package var logHasStopped: Bool { log.isStopped.load(ordering: .acquiring) }

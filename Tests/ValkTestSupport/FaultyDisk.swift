@@ -5,6 +5,8 @@
 // The usual loop: for n in 1..., run the script with `.any` failing at its nth operation, check what the program
 // did about it, stop when `injected` stays empty.
 //
+// It can also hold operations back until they are let go, so that a test sees what happens meanwhile.
+//
 // Thread-safe: one lock guards rules, counts and log; it is not held while the wrapped disk works.
 
 import Glibc
@@ -85,6 +87,10 @@ package final class FaultyDisk: Disk, @unchecked Sendable {  // Everything mutab
     private var random: SeededRandom
     private var log: [InjectedFault] = []
     private var counts: [DiskOperation: Int] = [:]
+    private let changed = Condition()
+    private var held: Set<DiskOperation> = []
+    private var heldFiles = ""
+    private var waiting: [DiskOperation: Int] = [:]
 
     package init(_ base: any Disk, rules: [FaultRule] = [], seed: UInt64 = 1) {
         self.base = base
@@ -104,9 +110,42 @@ package final class FaultyDisk: Disk, @unchecked Sendable {  // Everything mutab
 
     package var operationCount: Int { guardian.withLock { counts.values.reduce(0, +) } }
 
+    // MARK: Holding back
+
+    /// From now on these operations, too, wait for `letGo`, where the path has `part` in it.
+    package func hold(_ operations: Set<DiskOperation>, onPathsWith part: String) {
+        guardian.withLock {
+            held.formUnion(operations)
+            heldFiles = part
+        }
+    }
+
+    package func letGo() {
+        guardian.withLock { held.removeAll() }
+        changed.broadcast()
+    }
+
+    /// Returns when an operation of this kind is held back.
+    package func awaitHeld(_ operation: DiskOperation) {
+        guardian.lock()
+        while waiting[operation, default: 0] == 0 { changed.wait(guardian) }
+        guardian.unlock()
+    }
+
+    private func waitWhileHeld(_ operation: DiskOperation, _ path: String) {
+        guardian.lock()
+        defer { guardian.unlock() }
+        guard held.contains(operation), path.contains(heldFiles) else { return }
+        waiting[operation, default: 0] += 1
+        changed.broadcast()
+        while held.contains(operation) { changed.wait(guardian) }
+        waiting[operation, default: 0] -= 1
+    }
+
     /// Counts the operation and says how it should fail, nil when it should not.
     func fault(_ operation: DiskOperation, _ path: String, _ other: String? = nil, at offset: Int = -1) -> DiskFault? {
-        guardian.withLock {
+        waitWhileHeld(operation, path)
+        return guardian.withLock {
             counts[operation, default: 0] += 1
             var found: DiskFault?
             for index in rules.indices {

@@ -103,6 +103,7 @@ extension KeyAccess {
     /// and are about to be removed. Never waits on a loop.
     package func keyCount() throws(Interruption) -> Int {
         let namespace = state.pointee.namespace
+        reader.dependsOnAll()
         var counts = keyspace.store.counts(namespace: namespace)
         if counts.unknown != 0 {
             if !reader.mayBlock { throw .wouldBlock }

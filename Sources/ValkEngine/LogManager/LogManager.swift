@@ -5,7 +5,8 @@
 // Threads: everything here may be called from any thread. `commit` holds one short lock; the log itself is written by
 // `ValueLog.flush`, outside of it. Readers take no lock: they hold a view and read up to the visible sequence.
 //
-// Invariants: 1. a batch is seen by readers before it is written, but no acknowledgement leaves before the log has it.
+// Invariants: 1. a batch is seen by readers before it is written, but no acknowledgement leaves before the log has it,
+// and no answer of a reader that has seen something of it (`StoreReader.dependency`).
 // 2. Sequence numbers, log order and table order agree, because all three are given under the commit lock. 3. A sealed
 // table's records lie before its end position or in the frame that was open when it was sealed.
 //
@@ -51,6 +52,8 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
     private let viewObservers = Guarded<[@Sendable () -> Void]>([])
     let deadHints = DeadHints()
     private let visibleAtomic: Atomic<UInt64>
+    /// Where the newest batch ends in the log; set before its sequences can be seen.
+    private let committedAtomic = Atomic<UInt64>(0)
     private let separationThreshold: Atomic<Int>
 
     /// Sealed tables that may wait for their flush before writers wait.
@@ -77,12 +80,17 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         heldSegment = view.active.startPosition.segment
         visibleAtomic = Atomic(lastSequence)
         separationThreshold = Atomic(options.valueSeparationThreshold)
+        log.acknowledgedSequence.store(lastSequence, ordering: .relaxed)
     }
 
     // MARK: Reading
 
     var generation: UInt64 { viewGeneration.load(ordering: .acquiring) }
     var visibleSequence: UInt64 { visibleAtomic.load(ordering: .acquiring) }
+
+    /// Where the newest batch that can be seen, or a later one, ends in the log; zero when nothing has been written
+    /// since the start.
+    var committedPosition: LogPosition { LogPosition(rawValue: committedAtomic.load(ordering: .relaxed)) }
 
     func currentView() -> (View, UInt64) {
         commitLock.withLock { (view, viewGeneration.load(ordering: .relaxed)) }
@@ -152,6 +160,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
         if batch.hasDeadRanges { noteDead(batch) }
         // Before the sequences can be seen; see `StoreReader.begin`.
         if hasNewRanges { showRanges() }
+        committedAtomic.store(position.rawValue, ordering: .relaxed)
         visibleAtomic.store(sequence &- 1, ordering: .releasing)
         table.logBytes &+= bytes
         if sealRule.isFull(table, ranges: ranges.count) { seal() }

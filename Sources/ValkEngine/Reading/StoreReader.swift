@@ -19,6 +19,9 @@ package final class StoreReader {
     let ahead: UnsafeMutablePointer<LookAhead>
     private var generation: UInt64
     private(set) var visible: UInt64 = 0
+    /// The newest sequence that an answer since `begin` depends on, as far as it may not be acknowledged: of entries
+    /// and deletions met in the tables in memory. What is in a file was acknowledged before.
+    private var seen: UInt64 = 0
     private let slot: UnsafeMutablePointer<Entry>
     private let pins: UnsafeMutablePointer<BlockPins>
     let values: ValueCache
@@ -55,6 +58,7 @@ package final class StoreReader {
     /// after it.
     @inline(__always)
     package func begin() {
+        seen = 0
         while true {
             visible = store.visibleSequence
             if store.generation == generation { return }
@@ -127,6 +131,7 @@ package final class StoreReader {
         var i = 0
         while i < count {
             if let record = tables[i]._withUnsafeGuaranteedRef({ $0.find(key, hash, maxSequence: maxSequence) }) {
+                note(record.sequence)
                 if record.kind == .delete { return .deleted }
                 record.fill(slot)
                 return .found
@@ -167,6 +172,7 @@ package final class StoreReader {
         let maxSequence = visible
         var path = first
         let deleted = view.hasRangeDeletions ? view.rangeDeletion(of: key) : 0
+        note(deleted)
         while let run = path.next(key) {
             // What is older than the key's deletion need not be read.
             if deleted != 0 && run._withUnsafeGuaranteedRef({ $0.sequenceMax(at: key) }) < deleted { continue }
@@ -188,7 +194,31 @@ package final class StoreReader {
 
     @inline(__always)
     private func checked(_ key: ByteView) -> UnsafePointer<Entry>? {
-        view.isRangeDeleted(key, sequence: slot.pointee.sequence) ? nil : UnsafePointer(slot)
+        if !view.isRangeDeleted(key, sequence: slot.pointee.sequence) { return UnsafePointer(slot) }
+        note(view.rangeDeletion(of: key))
+        return nil
+    }
+
+    // MARK: What the log has to vouch for
+
+    @inline(__always)
+    private func note(_ sequence: UInt64) { if sequence > seen { seen = sequence } }
+
+    /// The answer depends on everything that was visible at `begin`.
+    package func dependsOnAll() { seen = visible }
+
+    /// How far the log must be acknowledged before what was read since `begin` may be told to anybody, who could find
+    /// it gone after a crash otherwise; zero when it is acknowledged already.
+    @inline(__always)
+    package var dependency: LogPosition {
+        if seen == 0 || seen <= store.acknowledgedSequence { return .zero }
+        return newestPosition
+    }
+
+    /// A log that has stopped will vouch for nothing any more, and reads go on.
+    @inline(never)
+    private var newestPosition: LogPosition {
+        store.logHasStopped ? .zero : store.committedPosition
     }
 
     private func findOwn(_ own: WriteBatch.Own, _ batch: WriteBatch) -> UnsafePointer<Entry>? {
@@ -228,7 +258,8 @@ package final class StoreReader {
 
     /// A cursor over the live puts of `lower ..< upper` as of now, own batch included.
     package func cursor(lower: ByteView, upper: ByteView) throws(Interruption) -> StoreCursor {
-        StoreCursor(
+        dependsOnAll()
+        return StoreCursor(
             store: store, view: view, maxSequence: visible, lower: lower, upper: upper, batch: batch, mayBlock: mayBlock
         )
     }

@@ -42,6 +42,7 @@ struct FrameBuffer: ~Copyable {
     var smallBytes = 0
     var recordCount: UInt32 = 0
     var firstSequence: UInt64 = 0
+    var lastSequence: UInt64 { firstSequence &+ UInt64(recordCount) &- 1 }
     var previousEnd = LogPosition.zero
     /// Where the newest record starts in `small`; its batch-end bit is set by `endBatch`.
     var lastRecord = -1

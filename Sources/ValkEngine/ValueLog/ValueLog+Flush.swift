@@ -31,7 +31,7 @@ extension ValueLog {
         } else {
             try writePending(upTo: position)
             // The thread that has written it may not have said so yet, and it tells nobody.
-            if policy != .always { advance(acknowledgedPosition, to: position) }
+            if policy != .always { acknowledgeWritten() }
         }
         if acknowledgedPosition.load(ordering: .acquiring) >= position.rawValue { return true }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }
@@ -139,13 +139,18 @@ extension ValueLog {
         while let frame = next {
             if isStopped.load(ordering: .acquiring) { throw .writesStopped }
             let end = try write(frame)
+            let last = frame.pointee.lastSequence
             commitLock.lock()
             state.pointee.retireFirst()
             next = state.pointee.firstQueued
+            writtenSequence.store(last, ordering: .relaxed)
             // Inside the lock: who looks for a value in the queue and does not find it must see it as written.
             writtenPosition.store(end.rawValue, ordering: .releasing)
             commitLock.unlock()
-            if policy != .always { advance(acknowledgedPosition, to: end) }
+            if policy != .always {
+                advance(acknowledgedPosition, to: end)
+                advance(acknowledgedSequence, to: last)
+            }
         }
     }
 
@@ -201,9 +206,11 @@ extension ValueLog {
     func syncWritten() throws(Interruption) {
         syncLock.lock()
         defer { syncLock.unlock() }
+        // In this order: what the position covers is at least this sequence.
+        let last = writtenSequence.load(ordering: .acquiring)
         let target = written
         if durable >= target {
-            if policy == .always { advance(acknowledgedPosition, to: target) }
+            if policy == .always { acknowledge(target, last) }
             return
         }
         if isStopped.load(ordering: .acquiring) { throw .writesStopped }
@@ -223,7 +230,7 @@ extension ValueLog {
             counters.synced(Monotonic.nanoseconds() - began)
         }
         durablePosition.store(target.rawValue, ordering: .releasing)
-        if policy == .always { advance(acknowledgedPosition, to: target) }
+        if policy == .always { acknowledge(target, last) }
         // Segments before the target's are full and durable now: no write and no sync will come to them any more.
         commitLock.lock()
         var done: [(segment: Segment, end: Int)] = []
@@ -235,9 +242,24 @@ extension ValueLog {
         for (segment, end) in done { sealSegment(segment, end: end) }
     }
 
+    /// What is written is acknowledged: the policy asks for no sync.
+    private func acknowledgeWritten() {
+        let last = writtenSequence.load(ordering: .acquiring)
+        acknowledge(written, last)
+    }
+
+    private func acknowledge(_ target: LogPosition, _ sequence: UInt64) {
+        advance(acknowledgedPosition, to: target)
+        advance(acknowledgedSequence, to: sequence)
+    }
+
     /// Moves a position forward, never back.
     func advance(_ position: borrowing Atomic<UInt64>, to target: LogPosition) {
-        _ = position.max(target.rawValue, ordering: .acquiringAndReleasing)
+        advance(position, to: target.rawValue)
+    }
+
+    private func advance(_ mark: borrowing Atomic<UInt64>, to target: UInt64) {
+        _ = mark.max(target, ordering: .acquiringAndReleasing)
     }
 
     // MARK: The log thread.
@@ -281,7 +303,7 @@ extension ValueLog {
     private func helperStep() {
         do {
             try writePending()
-            if policy == .always { try syncWritten() } else { advance(acknowledgedPosition, to: written) }
+            if policy == .always { try syncWritten() } else { acknowledgeWritten() }
             announce()
         } catch {
             return  // `stop` has told everybody.

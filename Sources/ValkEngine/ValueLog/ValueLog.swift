@@ -46,6 +46,9 @@ package final class ValueLog: @unchecked Sendable {  // Locks as above; the rest
     let writtenPosition: Atomic<UInt64>
     let durablePosition: Atomic<UInt64>
     let acknowledgedPosition: Atomic<UInt64>
+    /// The last sequence that is written, and the last that is acknowledged: never ahead of their positions.
+    let writtenSequence = Atomic<UInt64>(0)
+    let acknowledgedSequence = Atomic<UInt64>(0)
     let policyByte: Atomic<UInt8>
     /// A background sync is in the kernel: writes could wait for it.
     let isSyncing = Atomic<Bool>(false)

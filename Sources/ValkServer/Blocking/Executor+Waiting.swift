@@ -123,8 +123,9 @@ extension Executor {
                     context.abandon()
                     outcome = .nothing
                 } else {
-                    connection.deferredPosition = try commitServed(client)
+                    let position = try commitServed(client)
                     let effects = context.effects
+                    connection.deferredPosition = position > 0 ? position : effects.dependency.rawValue
                     context.finished()
                     if context.hasPublications { deliver(on: nil) }
                     countServed(effects, client.index)

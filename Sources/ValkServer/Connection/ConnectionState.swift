@@ -82,6 +82,8 @@ struct ConnectionFlags: OptionSet {
     static let holdsPushes = ConnectionFlags(rawValue: 1 << 17)
     /// Has, or once had, a transaction, subscriptions or tracking, which take memory.
     static let holdsMore = ConnectionFlags(rawValue: 1 << 18)
+    /// A command has written since the loop last saw to the writers' pace.
+    static let wrote = ConnectionFlags(rawValue: 1 << 19)
     /// Gets data that answer no command.
     static let isPushedTo: ConnectionFlags = [.monitor, .subscribed]
 

@@ -482,6 +482,12 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         if effects.keyspaceHits > 0 { counters.add(.keyspaceHits, effects.keyspaceHits) }
         if effects.keyspaceMisses > 0 { counters.add(.keyspaceMisses, effects.keyspaceMisses) }
         if effects.position.rawValue > position { position = effects.position.rawValue }
+        if position > 0 {
+            connection.state.pointee.flags.insert(.wrote)
+        } else {
+            // A writer's own place in the log is behind all that it has read.
+            position = effects.dependency.rawValue
+        }
         if effects.dirty > 0 { counters.add(.dirty, effects.dirty) }
         if effects.errorReplies > 0 {
             // Of EXEC, the queued command that failed has been counted.

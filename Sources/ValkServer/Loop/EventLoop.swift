@@ -1,9 +1,10 @@
 // One loop: a thread, a libevent base, the connections it owns, and what they share.
 //
 // A turn: libevent waits and calls back for every ready socket; each call reads once and runs every complete command of
-// that connection into its reply buffer. Then, once for the whole turn: the log is flushed up to the turn's last write,
-// and every connection with output gets one write. Replies to writes that the log does not yet vouch for stay back
-// (`Connection+Output.swift`); the log's observer wakes the loop when it does.
+// that connection into its reply buffer. Then, once for the whole turn: the log is flushed up to the last write that
+// the turn has made or seen, and every connection with output gets one write. Replies to writes that the log does not
+// yet vouch for stay back, as do those of readers that have seen such writes (`Connection+Output.swift`); the log's
+// observer wakes the loop when it does.
 //
 // Invariants:
 // 1. Everything here runs on the loop's thread, except `mailbox.post` and the `awaitsLog` flag.
@@ -192,9 +193,12 @@ package final class EventLoop: @unchecked Sendable {  // Invariant 1.
         if s.pointee.turnPosition > 0 {
             if hold { self.hold(connection) }
             s.pointee.turnPosition = 0
-            let sent = Int(truncatingIfNeeded: s.pointee.totalReceived &- s.pointee.paidReceived)
-            let delay = max(server.store.writeDelay, dataLimit.delay(afterBytes: sent))
-            if delay > 0 { keepPace(connection, nanoseconds: delay) }
+            if s.pointee.flags.contains(.wrote) {
+                s.pointee.flags.remove(.wrote)
+                let sent = Int(truncatingIfNeeded: s.pointee.totalReceived &- s.pointee.paidReceived)
+                let delay = max(server.store.writeDelay, dataLimit.delay(afterBytes: sent))
+                if delay > 0 { keepPace(connection, nanoseconds: delay) }
+            }
         }
         s.pointee.paidReceived = s.pointee.totalReceived
         flushOutput(connection)

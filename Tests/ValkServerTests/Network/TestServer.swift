@@ -24,7 +24,7 @@ final class TestServer {
 
     init(
         loops: Int = 1, clock: any WallClock = SystemClock(), policy: SyncPolicy = .everySecond,
-        _ change: (inout ServerOptions, LiveSettings) -> Void = { _, _ in }
+        disk: any Disk = PosixDisk(), _ change: (inout ServerOptions, LiveSettings) -> Void = { _, _ in }
     ) throws {
         self.clock = clock
         var options = ServerOptions()
@@ -37,7 +37,7 @@ final class TestServer {
         storeOptions.memoryBytes = 64 << 20
         storeOptions.tableBytes = 8 << 20
         storeOptions.segmentBytes = 8 << 20
-        store = try Store.open(storeOptions, disk: PosixDisk())
+        store = try Store.open(storeOptions, disk: disk)
         var hosted = HostedCommands()
         let commands = TestServer.commands(&hosted, valve)
         server = Server(
@@ -315,6 +315,13 @@ final class TestClient {
         let n = recv(descriptor, &byte, 1, 0)
         if n == 1 { received.append(byte) }
         return n == 0 || (n < 0 && errno == ECONNRESET)
+    }
+
+    /// Whether there is nothing to be read at this moment.
+    var hasNothing: Bool {
+        var byte: UInt8 = 0
+        return at == received.count && recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) < 0
+            && errno == EAGAIN
     }
 
     func line() throws -> String {
