@@ -1,0 +1,72 @@
+"""Celery with broker and results in the store: a chord, a chain, tasks for later and too late; kills in between.
+
+    celery_orders.py BINARY [server arguments]
+
+Tasks are acknowledged after their work and come back when a worker died with them; a submitter whose answer is lost
+sends its task again by itself, so that it may run twice.
+"""
+import sys
+
+import jobs
+from celery import Celery, chain, chord
+from checks import check, equal
+
+WORKERS, SECONDS = 2, 6
+address = f"redis://127.0.0.1:{jobs.PORT}/0"
+app = Celery("celery_orders", broker=address, backend=address)
+app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=1,
+                broker_transport_options={"visibility_timeout": SECONDS}, broker_connection_retry_on_startup=True,
+                broker_connection_max_retries=None, worker_cancel_long_running_tasks_on_connection_loss=False,
+                worker_hijack_root_logger=False, result_expires=3600)
+
+
+@app.task(bind=True, max_retries=50)
+def order(self, number):
+    return jobs.perform(number)
+
+
+@app.task
+def total(values):
+    return sum(values)
+
+
+@app.task
+def double(value):
+    return 2 * value
+
+
+def main(stage):
+    import celery_orders as tasks
+    workers = jobs.Workers(stage, [sys.executable, "-m", "celery", "-A", "celery_orders", "worker", "-c", str(WORKERS),
+                                   "-l", "ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat"])
+    results, canvases = {}, {}
+
+    def send(number):
+        results[number] = tasks.order.apply_async((number,), task_id=f"order-{number}")
+
+    business = jobs.Business(stage, workers, send)
+
+    def night():
+        canvases["chord"] = chord(tasks.order.s(number) for number in range(1, 9))(tasks.total.s())
+        canvases["chain"] = chain(tasks.order.s(9), tasks.double.s(), tasks.double.s())()
+        for number in (10, 11, 12):
+            results[number] = tasks.order.apply_async((number,), countdown=number / 10)
+        business.acknowledged.update(range(1, 13))
+        for number in (21, 22, 23):  # too late when the next worker is there
+            tasks.order.apply_async((number,), expires=0.05)
+
+    business.across(night)
+    business.drain()
+    equal("the chord adds up", canvases["chord"].get(timeout=60), sum(number * number for number in range(1, 9)))
+    equal("the chain ends", canvases["chain"].get(timeout=60), 4 * 81)
+    values = {number: results[number].get(timeout=60) for number in business.acknowledged if number in results}
+    check("results are right", all(value == number * number for number, value in values.items()), values)
+    workers.kill()
+    business.verify(again=3 * (2 * WORKERS + business.users), forbidden=(21, 22, 23))
+    with stage.server.client() as client:
+        left = [key for key in (b"unacked", b"unacked_index", b"celery") if client.call("EXISTS", key)]
+        equal("nothing is left in the queues", left, [])
+
+
+if __name__ == "__main__":
+    jobs.play("celery_orders")
