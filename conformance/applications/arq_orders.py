@@ -39,25 +39,32 @@ def main(stage):
     workers = jobs.Workers(stage, [sys.executable, "-m", "arq", "arq_orders.Settings"])
 
     def send(number):
-        loop.run(pool.enqueue_job("order", number, _job_id=str(number)))
+        # No answer may mean that the name is taken, and that the connection broke.
+        if loop.run(pool.enqueue_job("order", number, _job_id=str(number))) is None:
+            if loop.run(Job(str(number), pool).status()) == JobStatus.not_found:
+                raise ConnectionError("not enqueued")
 
     business = jobs.Business(stage, workers, send, sure=True)
     aborted = range(31, 36)
 
+    def put(number, name, **options):
+        return loop.run(pool.enqueue_job("order", number, _job_id=str(name), **options))
+
     def night():
+        for _ in range(20):  # on the day's connections, which are dead, nothing is put
+            jobs.insist(lambda: loop.run(pool.ping()))
         for number in range(1, 11):
-            loop.run(pool.enqueue_job("order", number, _job_id=str(number), _defer_by=number / 10))
-        equal("names that are taken", [loop.run(pool.enqueue_job("order", 99, _job_id=str(number)))
-                                       for number in range(1, 11)], [None] * 10)
+            put(number, number, _defer_by=number / 10)
+        equal("names that are taken", [put(99, number) for number in range(1, 11)], [None] * 10)
         business.acknowledged.update(range(1, 11))
         for number in aborted:
-            job = loop.run(pool.enqueue_job("order", number, _job_id=str(number), _defer_by=1))
+            job = put(number, number, _defer_by=1)
             try:
                 loop.run(job.abort(timeout=0.01))
             except (asyncio.TimeoutError, TimeoutError):
                 pass  # there is nobody to confirm it
         for number in range(41, 44):  # expired when the next worker is there
-            loop.run(pool.enqueue_job("order", number, _job_id=str(number), _defer_by=0.01, _expires=0.02))
+            put(number, number, _defer_by=0.01, _expires=0.02)
 
     business.across(night)
     business.drain()

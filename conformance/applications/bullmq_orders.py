@@ -44,10 +44,10 @@ def main(stage):
                                    "import asyncio, bullmq_orders; asyncio.run(bullmq_orders.serve())"])
 
     def add(number, name="order", **options):
-        loop.run(queue.add(name, {"number": number}, {"jobId": f"order-{number}", **options}))
+        jobs.insist(lambda: loop.run(queue.add(name, {"number": number}, {"jobId": f"order-{number}", **options})))
 
     business = jobs.Business(stage, workers, lambda number: add(number, **({"priority": number % 5} if number % 3 == 0
-                                                                           else {})), sure=True)
+                                                                           else {})))
     called_off = range(31, 36)
 
     def night():

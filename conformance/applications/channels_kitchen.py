@@ -80,7 +80,7 @@ def main(stage):
 
     def night():
         for number in range(1, 21):
-            loop.run(kitchen.layer.send("orders", {"type": "order", "number": number}))
+            jobs.insist(lambda: loop.run(kitchen.layer.send("orders", {"type": "order", "number": number})))
         business.acknowledged.update(range(1, 21))
 
     business.across(night)
@@ -93,7 +93,7 @@ def main(stage):
     check("each of the group hears of each order", len(missing) == LISTENERS and max(missing) <= 3, missing)
     twice = [len(heard) - len(set(heard)) for heard in kitchen.heard.values()]
     check("and of none again, but at the kills", max(twice) <= 3, twice)
-    loop.run(kitchen.close())
+    jobs.insist(lambda: loop.run(kitchen.close()))
     workers.kill()
     business.verify(lost=2, again=2)
     with stage.server.client() as client:
@@ -130,7 +130,7 @@ def speak(stage, loop, layer):
     kitchen.heard.clear()
     heard = [[number for number in numbers if number >= 0] for numbers in round_of(list(range(100)))]
     equal("and in order", heard, [list(range(100))] * LISTENERS)
-    loop.run(kitchen.close())
+    jobs.insist(lambda: loop.run(kitchen.close()))
 
 
 if __name__ == "__main__":

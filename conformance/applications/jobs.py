@@ -38,8 +38,8 @@ from checks import check, equal
 PORT = int(os.environ.get("VALK_PORT") or 0)
 QUICK = bool(os.environ.get("VALK_QUICK"))
 ACCOUNTS = 7
-# What a client sees of a server that is away, or that is reading its data.
-AWAY = (redis.ConnectionError, redis.TimeoutError, ConnectionError)
+# What a client sees of a server that is away, or that is reading its data, or that was away since a WATCH.
+AWAY = (redis.ConnectionError, redis.TimeoutError, redis.WatchError, ConnectionError)
 
 
 def note(word, number):
@@ -203,7 +203,8 @@ class Business:
     def across(self, night=None):
         """A day on which the server alone is killed, and one on which workers and server are, with a night between.
 
-        `night` submits what must wait: no worker runs, and the server is killed once more before any does.
+        `night` submits what must wait: no worker runs, and the server is killed once more before any does. Connections
+        of the day are dead, and other submitters are still about.
         """
         server = self.stage.server
         self.workers.start()

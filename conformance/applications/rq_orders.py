@@ -3,7 +3,8 @@
     rq_orders.py BINARY [server arguments]
 
 RQ keeps what a worker has in hand in a list, then in a registry, and gives it to another worker after a minute and
-more. Here that is done at once, while no worker runs; so nothing at all may be lost.
+more; as long the lock of a dead scheduler holds. Here that is done at once, while no worker runs; so nothing at all may
+be lost.
 """
 import sys
 import time
@@ -14,6 +15,7 @@ from redis import Redis
 from rq import Queue, Retry
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
+from rq.scheduler import RQScheduler
 
 WORKERS = 2
 
@@ -40,15 +42,16 @@ def main(stage):
 
     def recover():
         """What the dead had in hand goes back; the store must know all that is not done."""
-        _, ended = stage.read()
+        acknowledged, ended = set(business.acknowledged), stage.read()[1]
         taken = [name.decode() for name in connection.lrange("rq:queue:orders:intermediate", 0, -1)]
         held = {int(name.split(":")[0]) for name in queue.started_job_registry.get_job_ids(cleanup=False)} | {
             int(name) for name in taken}
         known = held | {int(name) for name in queue.get_job_ids() + queue.scheduled_job_registry.get_job_ids()}
-        unknown = [number for number in business.acknowledged - known - ended.keys()]
+        unknown = [number for number in acknowledged - known - ended.keys()]
         check("the store knows all that is not done", not unknown, unknown[:10])
         check("no more is in hand than there are workers", len(held) <= 2 * WORKERS, held)
         queue.started_job_registry.cleanup(time.time() + 10000)
+        connection.delete(RQScheduler.get_locking_key("orders"))
         for name in taken:
             connection.lrem("rq:queue:orders:intermediate", 1, name)
             if int(name) not in ended and name not in queue.get_job_ids():
