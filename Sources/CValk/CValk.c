@@ -286,6 +286,17 @@ double valk_long_double_value(const void *value16) {
 }
 
 bool valk_parse_double(const char *bytes, size_t length, bool lenient, double *out) {
+    /* Most are short integers, which doubles hold exactly. */
+    size_t sign = length > 0 && bytes[0] == '-';
+    if (length > sign && length - sign <= 15) {
+        int64_t n = 0;
+        size_t i = sign;
+        while (i < length && (unsigned char)(bytes[i] - '0') <= 9) n = n * 10 + (bytes[i++] - '0');
+        if (i == length) {
+            *out = sign ? -(double)n : (double)n;
+            return true;
+        }
+    }
     char text[512];
     if (length >= sizeof(text)) return false;
     memcpy(text, bytes, length);
@@ -338,8 +349,14 @@ int valk_format_double(double value, char *buffer, size_t capacity) {
     if (isinf(value)) return snprintf(buffer, capacity, value > 0 ? "inf" : "-inf");
     if (isnan(value)) return snprintf(buffer, capacity, "nan");
     if (value > -4503599627370496.0 && value < 4503599627370496.0 && value == (double)(long long)value) {
-        if (value == 0 && signbit(value)) return snprintf(buffer, capacity, "-0");
-        return snprintf(buffer, capacity, "%lld", (long long)value);
+        if (capacity < 20) return 0;
+        char digits[20];
+        int n = 0, at = 0;
+        uint64_t rest = (uint64_t)(value < 0 ? -value : value);
+        do digits[n++] = (char)('0' + rest % 10); while ((rest /= 10) != 0);
+        if (signbit(value)) buffer[at++] = '-';
+        while (n > 0) buffer[at++] = digits[--n];
+        return at;
     }
     return snprintf(buffer, capacity, "%.17g", value);
 }

@@ -100,7 +100,7 @@ package enum RankIndex {
         _ keys: KeyAccess, _ set: inout Collection, _ map: BlockMap, _ block: Int, _ count: Int
     ) throws(Interruption) {
         let half = count / 2
-        var middle: [UInt8] = []
+        var middle = ByteView.empty
         do {
             var walk = try blockWalk(keys, set, map, block)
             try walk.seekToFirst()
@@ -110,7 +110,7 @@ package enum RankIndex {
                 left -= 1
             }
             guard walk.isValid else { throw .damaged }
-            middle = walk.key.dropFirst(1).array
+            middle = keys.copied(walk.key.dropFirst(1))
         }
         try store(keys, &set, map, block, half)
         map.insert(middle, at: block + 1)
@@ -130,7 +130,7 @@ package enum RankIndex {
             var inBlock = size
             while walk.isValid {
                 if inBlock == size {
-                    map.insert(counts.isEmpty ? [] : walk.key.dropFirst(1).array, at: counts.count)
+                    map.insert(counts.isEmpty ? .empty : walk.key.dropFirst(1), at: counts.count)
                     counts.append(0)
                     inBlock = 0
                 }
@@ -227,65 +227,5 @@ package enum RankIndex {
             return true
         }
         return (map.withStart(found.block) { keys.elementBound($0.count).plain(ElementKind.score, $0) }, found.before)
-    }
-}
-
-/// Where the blocks of one set begin, as remembered by one thread.
-final class BlockMap {
-    let id: UInt64
-    var version: UInt64 = 0
-    private var starts: [[UInt8]] = []
-
-    init(id: UInt64) { self.id = id }
-
-    var count: Int { starts.count }
-
-    func withStart<R>(_ block: Int, _ body: (ByteView) -> R) -> R { starts[block].withView(body) }
-
-    func insert(_ start: [UInt8], at block: Int) { starts.insert(start, at: block) }
-
-    func drop(_ block: Int) { starts.remove(at: block) }
-
-    /// The last block that does not begin behind `key`.
-    func block(of key: ByteView) -> Int {
-        var low = 0
-        var high = starts.count
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if starts[middle].withView({ $0.compare(key) }) <= 0 { low = middle } else { high = middle }
-        }
-        return low
-    }
-}
-
-/// The maps that one thread remembers: of the sets that it used last.
-final class BlockMaps {
-    private static let countMax = 8
-    private var maps: [BlockMap] = []
-
-    func remember(_ map: BlockMap) {
-        maps.removeAll { $0.id == map.id }
-        if maps.count == Self.countMax { maps.removeFirst() }
-        maps.append(map)
-    }
-
-    func map(
-        _ keys: KeyAccess, _ set: borrowing Collection, version: UInt64
-    ) throws(Interruption) -> BlockMap {
-        let id = set.id
-        if let known = maps.last(where: { $0.id == id }) {
-            if known.version == version { return known }
-        }
-        let map = BlockMap(id: id)
-        var walk = try ElementWalk(keys, set, RankIndex.kind)
-        try walk.seekToFirst()
-        while walk.isValid {
-            map.insert(walk.key.dropFirst(1).array, at: map.count)
-            try walk.next()
-        }
-        if map.count == 0 { throw .damaged }
-        map.version = version
-        remember(map)
-        return map
     }
 }

@@ -126,12 +126,15 @@ enum SortedSetElements {
         return Double(bitPattern: UInt64(littleEndian: value.base.loadUnaligned(as: UInt64.self)))
     }
 
+    /// Ranks this near to an end are not worth asking the index.
+    private static let nearRanks = 64
+
     /// Brings the walk over all members to the one with `rank`: by the index, or from the nearer end.
     static func place(
         _ c: CommandContext, _ set: borrowing Collection, _ walk: inout ElementWalk, at rank: Int
     ) throws(Interruption) {
         var left = rank
-        if RankIndex.exists(set) {
+        if min(rank, set.count - 1 - rank) > nearRanks, RankIndex.exists(set) {
             let (start, before) = try RankIndex.place(c.keys, set, of: rank)
             try walk.seek(start, in: set)
             left = before
