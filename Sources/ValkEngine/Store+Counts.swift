@@ -38,8 +38,8 @@ extension Store {
                 cursor.seekToFirst()
                 var found: [(TableRecord, (kind: EntryKind, expires: Bool)?)] = []
                 while cursor.isValid {
-                    let record = cursor.oldestRecord
-                    if record.flags.contains(.priorUnknown), CountedKey.namespace(record.key) != nil {
+                    let record = cursor.record
+                    if record.oldestIsOpen, CountedKey.namespace(record.key) != nil {
                         found.append((record, try below.prior(record.key)))
                     }
                     cursor.next()
@@ -47,7 +47,8 @@ extension Store {
                 logManager.commitLock.withLock {
                     for (record, prior) in found {
                         guard let namespace = CountedKey.namespace(record.key) else { continue }
-                        record.clearPriorUnknown()
+                        // There may be newer versions than the one that was found.
+                        table.sorted.find(record.key, maxSequence: UInt64.max)?.clearOpen()
                         table.deltas.resolve(namespace, prior: prior)
                     }
                 }

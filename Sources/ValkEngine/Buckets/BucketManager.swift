@@ -109,7 +109,7 @@ struct BucketManager {
                 // Inside one table the priors of all but the oldest version are known and counted.
                 let isOpen =
                     options.countsNamespaces && CountedKey.namespace(position.pointee.key) != nil
-                    && cursor.oldestRecord.flags.contains(.priorUnknown)
+                    && cursor.record.oldestIsOpen
                 let isHidden = walk.hides(position)
                 if !isHidden {
                     var entry = position.pointee

@@ -141,6 +141,7 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
         record.storeBytes(of: kind.rawValue, toByteOffset: 32, as: UInt8.self)
         record.storeBytes(of: flags.rawValue, toByteOffset: 33, as: UInt8.self)
         record.storeBytes(of: tag, toByteOffset: 34, as: UInt8.self)
+        record.storeBytes(of: 0, toByteOffset: 35, as: UInt8.self)
         let keyAt = record + TableRecord.headerBytes
         memcpy(keyAt, key.base, key.count)
         if separated {
@@ -169,7 +170,7 @@ package final class SortedTable: @unchecked Sendable {  // Publication rules of 
                 let old = TableRecord(SortedTable.address(slot & ~1))
                 let oldKey = old.key
                 if oldKey == key {
-                    record.base.storeBytes(of: slot & ~1, toByteOffset: 0, as: UInt64.self)
+                    record.follow(old)
                     valk_store_release_u64(at, leaf)
                     return old
                 }

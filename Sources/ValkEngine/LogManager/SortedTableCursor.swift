@@ -16,7 +16,7 @@ package final class SortedTableCursor: EntryCursor {
     }
 
     private let table: SortedTable
-    private let maxSequence: UInt64
+    private var maxSequence: UInt64
     /// The path, on the heap of the cursor: walking touches no array and no reference counts.
     private var path: UnsafeMutablePointer<Step>
     private var depth = 0
@@ -58,11 +58,15 @@ package final class SortedTableCursor: EntryCursor {
         capacity *= 2
     }
 
-    /// The oldest version of the key at the cursor: the one whose prior is not in the table.
-    var oldestRecord: TableRecord {
-        var record = TableRecord(SortedTable.address(current))
-        while record.previous != 0 { record = TableRecord(SortedTable.address(record.previous)) }
-        return record
+    /// The version at the cursor.
+    var record: TableRecord { TableRecord(SortedTable.address(current)) }
+
+    /// From here on versions of at most `sequence` are seen. The cursor is nowhere.
+    override func show(upTo sequence: UInt64) {
+        maxSequence = sequence
+        depth = 0
+        head = 0
+        leave()
     }
 
     /// Accounts for the values in the log of all versions of the key at the cursor, of which a flush keeps the newest
@@ -77,7 +81,7 @@ package final class SortedTableCursor: EntryCursor {
                 result.values.add(&entry)
                 if isDropped { result.discards.add(&entry) }
             }
-            if record.previous == 0 { return }
+            if !record.olderAreSeparated { return }
             record = TableRecord(SortedTable.address(record.previous))
             isDropped = true
         }

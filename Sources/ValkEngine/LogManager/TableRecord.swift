@@ -1,9 +1,13 @@
 // One version of a key in the in-memory sorted table; `previous` leads to the next older version of the same key there.
 //
-//   record: previous u64 | sequence u64 | expireAt u64 | keyLength u32 | valueLength u32 | kind flags tag 0 | 0 u32
+//   record: previous u64 | sequence u64 | expireAt u64 | keyLength u32 | valueLength u32 | kind flags tag chain | 0 u32
 //           | key | value bytes, or 16 bytes of ValuePointer when separated
 //
-// Written once by the holder of the commit lock before it is published, and never changed but for one flag.
+// `chain` says what the older versions of the key are like, so that nobody has to walk over them: a key that is written
+// with every command has as many of them as there were commands.
+//
+// Written once by the holder of the commit lock before it is published, and never changed but for what is known of the
+// prior.
 
 import ValkBase
 
@@ -30,9 +34,38 @@ package struct TableRecord {
         ByteView(base: UnsafeRawPointer(base + TableRecord.headerBytes), count: keyLength)
     }
 
-    /// Holder of the commit lock only; readers do not look at this flag.
-    func clearPriorUnknown() {
-        base.storeBytes(of: flags.subtracting(.priorUnknown).rawValue, toByteOffset: 33, as: UInt8.self)
+    private static let chainSeparated: UInt8 = 1
+    private static let chainOpen: UInt8 = 2
+
+    @inline(__always) private var chain: UInt8 { base.load(fromByteOffset: 35, as: UInt8.self) }
+
+    /// The value of some older version lies in the log.
+    @inline(__always) var olderAreSeparated: Bool { chain & TableRecord.chainSeparated != 0 }
+
+    /// Nobody knows whether the key existed before the oldest version of it in this table.
+    @inline(__always) var oldestIsOpen: Bool {
+        previous == 0 ? flags.contains(.priorUnknown) : chain & TableRecord.chainOpen != 0
+    }
+
+    /// Before the record is published: `older` is the version that it hides.
+    @inline(__always)
+    func follow(_ older: TableRecord) {
+        base.storeBytes(of: UInt64(UInt(bitPattern: older.base)), toByteOffset: 0, as: UInt64.self)
+        var chain = older.chain & TableRecord.chainSeparated
+        if older.flags.contains(.separated) { chain |= TableRecord.chainSeparated }
+        if older.oldestIsOpen { chain |= TableRecord.chainOpen }
+        base.storeBytes(of: chain, toByteOffset: 35, as: UInt8.self)
+    }
+
+    /// What existed before the oldest version is known now. For the newest version, and the holder of the commit lock;
+    /// readers do not look at these flags.
+    func clearOpen() {
+        var record = self
+        while record.previous != 0 {
+            record.base.storeBytes(of: record.chain & ~TableRecord.chainOpen, toByteOffset: 35, as: UInt8.self)
+            record = TableRecord(SortedTable.address(record.previous))
+        }
+        record.base.storeBytes(of: record.flags.subtracting(.priorUnknown).rawValue, toByteOffset: 33, as: UInt8.self)
     }
 
     @inline(__always)

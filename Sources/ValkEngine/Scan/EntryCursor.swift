@@ -13,6 +13,9 @@ package class EntryCursor {
     /// The entry at the cursor, nil when the cursor is nowhere. Set by the subclass; valid until the cursor moves.
     package final var position: UnsafePointer<Entry>?
 
+    /// The cursor may show more than one version of a key that it is at.
+    package final var mayRepeatKeys = false
+
     init() {}
 
     package final var isValid: Bool { position != nil }
@@ -22,6 +25,10 @@ package class EntryCursor {
         guard let position else { preconditionFailure("entry of a cursor that is nowhere") }
         return position.pointee
     }
+
+    /// From here on only versions of at most `sequence` are seen in tables in memory; what lies below them is older.
+    /// The cursor has to be positioned anew.
+    func show(upTo sequence: UInt64) {}
 
     /// Writes to `pointers`, which has room for `room`, where values in the log lie that the cursor will likely show
     /// next, walking forward, and returns how many. Tells only what is in memory, of each value once; a guess, good for

@@ -39,6 +39,7 @@ package final class MergeCursor: EntryCursor {
         ties.initialize(repeating: false, count: 2 * leaves)
         for (i, source) in sources.enumerated() { (self.sources + i).initialize(to: .passUnretained(source)) }
         super.init()
+        mayRepeatKeys = count > 1 || owned.contains { $0.mayRepeatKeys }
     }
 
     deinit {
@@ -57,6 +58,16 @@ package final class MergeCursor: EntryCursor {
     /// False: no other source stands on the key at the cursor. Where each source has a key only once, as runs do, the
     /// entry is then the key's only version.
     @inline(__always) var meetsOthers: Bool { ties[1] }
+
+    /// There may be another version of the key at the cursor.
+    @inline(__always) var mayMeetAgain: Bool {
+        ties[1] || sources[source]._withUnsafeGuaranteedRef { $0.mayRepeatKeys }
+    }
+
+    override func show(upTo sequence: UInt64) {
+        position = nil
+        for i in 0..<count { sources[i]._withUnsafeGuaranteedRef { $0.show(upTo: sequence) } }
+    }
 
     /// The number of the source that the entry at the cursor is from.
     @inline(__always) var source: Int { Int(winners[1]) }

@@ -49,6 +49,7 @@ class SequenceCursor: EntryCursor {
         hasUpper = !bounds.upper.isEmpty
         cursor = opened
         current = .passUnretained(opened)
+        mayRepeatKeys = opened.mayRepeatKeys
         return opened
     }
 

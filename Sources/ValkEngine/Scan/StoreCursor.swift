@@ -9,26 +9,34 @@
 // walk brought. Where a read would wait for the device, the values that come next are asked for as well, in the order
 // of their places, so that the device works on many of them at once.
 //
-// Forward, the merge stands on the version that is shown. Backward, versions of a key come oldest first, so the last
-// one seen is kept as a copy while the merge already stands before the key (`mergeIsBefore`).
+// Forward, the merge stands on the version that is shown, and what is shown are its views. Backward, versions of a key
+// come oldest first, so the last one seen is kept as a copy while the merge already stands before the key
+// (`mergeIsBefore`).
+//
+// Making a cursor costs more than a short walk. One that saw no batch can walk again over other bounds of the same view
+// (`reuse`); a reader keeps one for that.
 
 import ValkBase
 
 package final class StoreCursor {
     private let store: Store
-    private let view: View
+    let view: View
     /// Those of the view, and of the batch.
     private let ranges: RangeDeletions
-    private let mayBlock: Bool
+    let mayBlock: Bool
+    /// The batch had nothing in it.
+    let sawNoBatch: Bool
     private let merge: MergeCursor
     private var lower = ByteBuffer()
     private var upper = ByteBuffer()
-    /// The key at the cursor and, walking backward, its inline value.
+    /// The key at the cursor and its inline value, walking backward; forward, the key that is to be passed.
     private var keyBytes = ByteBuffer()
     private var valueBytes = ByteBuffer()
     private let fetched: UnsafeMutablePointer<ByteBuffer>
     private let pins: UnsafeMutablePointer<BlockPins>
     private let slot: UnsafeMutablePointer<Entry>
+    /// What is shown: the merge's entry, or the slot.
+    private var shown: UnsafePointer<Entry>
     private var mergeIsBefore = false
     /// Moves to the next key since the last seek, up to a few: whether this is a walk.
     private var steps = 0
@@ -48,6 +56,7 @@ package final class StoreCursor {
         self.store = store
         self.view = view
         self.mayBlock = mayBlock
+        sawNoBatch = batch?.isEmpty ?? true
         pins = BlockPins.make(store.cache)
         fetched = .allocate(capacity: 1)
         fetched.initialize(to: ByteBuffer())
@@ -57,6 +66,7 @@ package final class StoreCursor {
         merge = MergeCursor(sources)
         slot = .allocate(capacity: 1)
         slot.initialize(to: Entry())
+        shown = UnsafePointer(slot)
         self.lower.append(lower)
         self.upper.append(upper)
     }
@@ -69,21 +79,42 @@ package final class StoreCursor {
         slot.deallocate()
     }
 
+    /// Begins anew with other bounds, at a later moment of the same view.
+    func reuse(maxSequence: UInt64, lower: ByteView, upper: ByteView) {
+        self.lower.removeAll()
+        self.lower.append(lower)
+        self.upper.removeAll()
+        self.upper.append(upper)
+        merge.show(upTo: maxSequence)
+    }
+
+    /// Lets go of what the walk has brought, until it is used again.
+    func pause() {
+        isValid = false
+        mergeIsBefore = false
+        deadBudget = Int.max
+        shown = UnsafePointer(slot)
+        pins.pointee.releaseAll()
+        if fetched.pointee.capacity > StoreCursor.fetchedKept { fetched.pointee.release() }
+    }
+
+    private static let fetchedKept = 64 << 10
+
     /// The key at the cursor; valid until it moves.
-    package var key: ByteView { slot.pointee.key }
+    package var key: ByteView { shown.pointee.key }
     /// The entry at the cursor; valid until it moves.
-    package var entry: UnsafePointer<Entry> { UnsafePointer(slot) }
+    package var entry: UnsafePointer<Entry> { shown }
 
     /// The value at the cursor; valid until it moves or the next call.
     package func value() throws(Interruption) -> ByteView {
-        if !slot.pointee.isSeparated { return slot.pointee.value }
+        if !shown.pointee.isSeparated { return shown.pointee.value }
         return try separatedValue()
     }
 
     @inline(never)
     private func separatedValue() throws(Interruption) -> ByteView {
         pins.pointee.releaseAll()
-        let pointer = slot.pointee.pointer
+        let pointer = shown.pointee.pointer
         if let kept = store.values.find(pointer, pins, warm: false) { return kept }
         pins.pointee.countMiss()
         fetched.pointee.removeAll()
@@ -93,7 +124,7 @@ package final class StoreCursor {
     }
 
     private func readValue(_ pointer: ValuePointer) throws(Interruption) -> ByteView {
-        let key = slot.pointee.key
+        let key = shown.pointee.key
         guard mayBlock && steps >= Self.walkSteps else {
             return try store.log.readValue(pointer, key: key, into: fetched, mayBlock: mayBlock)
         }
@@ -112,7 +143,7 @@ package final class StoreCursor {
             guard let pointers = room.baseAddress else { return }
             pointers.initialize(to: pointer)
             let count = 1 + merge.upcoming(pointers + 1, Self.aheadMax - 1)
-            store.askFor(pointers, count, keyBytes: slot.pointee.key.count)
+            store.askFor(pointers, count, keyBytes: shown.pointee.key.count)
         }
     }
 
@@ -147,20 +178,40 @@ package final class StoreCursor {
     }
 
     package func next() throws(Interruption) {
+        isValid = false
+        if steps < Self.walkSteps { steps += 1 }
         if mergeIsBefore {
             mergeIsBefore = false
             try merge.seek(keyBytes.view)
+            try skip()
+        } else {
+            try pass()
         }
-        isValid = false
-        if steps < Self.walkSteps { steps += 1 }
-        try skip()
         try settleForward()
     }
 
     package func previous() throws(Interruption) {
-        if !mergeIsBefore { try merge.seekBefore(keyBytes.view) }
         isValid = false
+        if !mergeIsBefore {
+            keepKey()
+            try merge.seekBefore(keyBytes.view)
+        }
         try settleBackward()
+    }
+
+    /// Copies the key at the merge to `keyBytes`.
+    @inline(__always)
+    private func keepKey() {
+        keyBytes.removeAll()
+        if let position = merge.position { keyBytes.append(position.pointee.key) }
+    }
+
+    /// Past all versions of the key at the merge.
+    @inline(__always)
+    private func pass() throws(Interruption) {
+        if !merge.mayMeetAgain { return try merge.next() }
+        keepKey()
+        try skip()
     }
 
     /// Past all versions of `keyBytes`.
@@ -168,9 +219,11 @@ package final class StoreCursor {
         while merge.isValid, merge.entry.key == keyBytes.view { try merge.next() }
     }
 
-    private func isLive(_ entry: Entry) -> Bool {
-        if entry.kind == .delete { return false }
-        return entry.sequence >= ranges.newest || ranges.sequence(over: entry.key) <= entry.sequence
+    @inline(__always)
+    private func isLive(_ entry: UnsafePointer<Entry>) -> Bool {
+        if entry.pointee.kind == .delete { return false }
+        return entry.pointee.sequence >= ranges.newest
+            || ranges.sequence(over: entry.pointee.key) <= entry.pointee.sequence
     }
 
     /// Where a stretch of dead entries began, and how many there are; noted for the planner when they are too many.
@@ -190,23 +243,21 @@ package final class StoreCursor {
     /// The stretch ends at `keyBytes`.
     @inline(__always)
     private func endSkips() {
+        if skips == 0 { return }
         if skips > ReadNotes.skipsMax { store.controller.readNotes.noteSkips(skipStart.view, keyBytes.view) }
         skips = 0
     }
 
     private func settleForward() throws(Interruption) {
         defer { endSkips() }
-        while merge.isValid {
-            let entry = merge.entry
-            if entry.key.compare(upper.view) >= 0 { return }
-            keyBytes.removeAll()
-            keyBytes.append(entry.key)
+        while let entry = merge.position {
+            if entry.pointee.key.compare(upper.view) >= 0 { return }
             if isLive(entry) {
-                slot.pointee = entry
-                slot.pointee.key = keyBytes.view
+                shown = entry
                 isValid = true
                 return
             }
+            keepKey()
             countSkip()
             if deadBudget <= 0 { return }
             try skip()
@@ -215,6 +266,7 @@ package final class StoreCursor {
 
     private func settleBackward() throws(Interruption) {
         mergeIsBefore = true
+        shown = UnsafePointer(slot)
         defer { endSkips() }
         while merge.isValid {
             if merge.entry.key.compare(lower.view) < 0 { return }
@@ -229,7 +281,7 @@ package final class StoreCursor {
             }
             slot.pointee.key = keyBytes.view
             slot.pointee.value = valueBytes.view
-            if isLive(slot.pointee) {
+            if isLive(shown) {
                 isValid = true
                 return
             }

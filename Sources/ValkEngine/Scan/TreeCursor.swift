@@ -36,6 +36,8 @@ final class ChildrenCursor: SequenceCursor {
         self.mayBlock = mayBlock
         self.hiding = hiding
         super.init(count: bucket.children.count)
+        // Until a child says otherwise; one that opens children of its own does not know yet.
+        mayRepeatKeys = true
     }
 
     override func source(of key: ByteView) -> Int { bucket.slot(key) }

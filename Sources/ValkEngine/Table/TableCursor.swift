@@ -229,6 +229,10 @@ package final class TableCursor: EntryCursor {
 
     /// Makes `target` the current block; the caller then steps to an entry. On a throw the cursor is nowhere.
     private func enter(_ target: Int) throws(Interruption) {
+        if target == block && frame != nil {
+            position = nil
+            return begin()
+        }
         let before = block
         leave()
         if let hit = BlockFramePointer.pin(slot: table.index.slots + target, warm: access == .read) {
@@ -254,6 +258,12 @@ package final class TableCursor: EntryCursor {
                 block = target
             }
         }
+        begin()
+    }
+
+    /// Before the first entry of a block is looked at.
+    @inline(__always)
+    private func begin() {
         (toldKey, toldBody) = (0, 0)
         key.pointee.removeAll()
         key.pointee.append(view.prefix)

@@ -17,6 +17,7 @@ private func randomKey(_ random: inout SeededRandom) -> [UInt8] {
 private struct Version: Equatable {
     var sequence: UInt64
     var value: [UInt8]
+    var flags: EntryFlags
 }
 
 @Suite struct SortedTableTests {
@@ -31,15 +32,17 @@ private struct Version: Equatable {
         for i in 1...count {
             let key = randomKey(&random)
             let value = Array("v\(i)".utf8)
+            var flags: EntryFlags = random.oneIn(2) ? .priorUnknown : []
+            if random.oneIn(4) { flags.insert(.separated) }
             let hidden = key.withView { k in
                 value.withView { v in
                     table.insert(
-                        key: k, sequence: UInt64(i), kind: .put, flags: [], tag: 1, expireAt: UInt64(i % 3), value: v,
-                        pointer: .none)
+                        key: k, sequence: UInt64(i), kind: .put, flags: flags, tag: 1, expireAt: UInt64(i % 3),
+                        value: v, pointer: .none)
                 }
             }
             #expect(hidden?.sequence == model[key]?.last?.sequence, "seed \(seed)")
-            model[key, default: []].append(Version(sequence: UInt64(i), value: value))
+            model[key, default: []].append(Version(sequence: UInt64(i), value: value, flags: flags))
         }
         for _ in 0..<2000 {
             let key = randomKey(&random)
@@ -77,17 +80,26 @@ private struct Version: Equatable {
             let before = visible.last { a in key.withView { k in a.withView { $0.compare(k) < 0 } } }
             #expect((cursor.isValid ? cursor.entry.key.array : nil) == before, "seed \(seed)")
         }
-        // Of every key the newest version, and through it the oldest.
+        // Of every key the newest version, and what it says of the older ones.
         let all = SortedTableCursor(table, maxSequence: UInt64.max)
         var newest: [UInt64] = []
-        var oldest: [UInt64] = []
+        var open: [Bool] = []
+        var separated: [Bool] = []
         all.seekToFirst()
         while all.isValid {
             newest.append(all.entry.sequence)
-            oldest.append(all.oldestRecord.sequence)
+            open.append(all.record.oldestIsOpen)
+            separated.append(all.record.olderAreSeparated)
+            if random.oneIn(2) {
+                all.record.clearOpen()
+                #expect(!all.record.oldestIsOpen, "seed \(seed)")
+            }
             all.next()
         }
         #expect(newest == keys.map { model[$0]!.last!.sequence }, "seed \(seed)")
-        #expect(oldest == keys.map { model[$0]!.first!.sequence }, "seed \(seed)")
+        #expect(open == keys.map { model[$0]!.first!.flags.contains(.priorUnknown) }, "seed \(seed)")
+        #expect(
+            separated == keys.map { model[$0]!.dropLast().contains { $0.flags.contains(.separated) } },
+            "seed \(seed)")
     }
 }
