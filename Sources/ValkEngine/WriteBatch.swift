@@ -64,6 +64,16 @@ package final class WriteBatch {
     /// Set for the largest value; the log reserves by it.
     package private(set) var largestValue = 0
 
+    /// The sequences that the last commit gave to the operations; the next batch of whoever commits begins behind them.
+    private(set) var firstSequence: UInt64 = 0
+    private(set) var lastSequence: UInt64 = 0
+
+    @inline(__always)
+    func noteCommit(_ first: UInt64, _ last: UInt64) {
+        firstSequence = first
+        lastSequence = last
+    }
+
     package init() { storage = .allocate(capacity: capacity) }
 
     deinit { storage.deallocate() }

@@ -7,7 +7,7 @@ import ValkBase
 import ValkEngine
 
 package struct ElementWalk: ~Copyable {
-    // Both without reference counting: `keys` outlives every walk, and the cursor is let go at the end.
+    // Both without reference counting: `keys` outlives every walk, and the cursor is given back at the end.
     private unowned(unsafe) let keys: KeyAccess
     private let cursor: Unmanaged<StoreCursor>?
     private let packed: PackedElements
@@ -24,10 +24,9 @@ package struct ElementWalk: ~Copyable {
         self.keys = keys
         packed = collection.packed
         if collection.isSpread {
-            cursor = .passRetained(
-                try keys.reader.cursor(
-                    lower: lower.encoded(collection.namespace, collection.id),
-                    upper: upper.encoded(collection.namespace, collection.id)))
+            cursor = try keys.reader.takeCursor(
+                lower: lower.encoded(collection.namespace, collection.id),
+                upper: upper.encoded(collection.namespace, collection.id))
             return
         }
         cursor = nil
@@ -48,7 +47,7 @@ package struct ElementWalk: ~Copyable {
         }
     }
 
-    deinit { cursor?.release() }
+    deinit { if let cursor { keys.reader.giveBack(cursor) } }
 
     /// All elements of one kind.
     package init(_ keys: KeyAccess, _ collection: borrowing Collection, _ kind: UInt8) throws(Interruption) {

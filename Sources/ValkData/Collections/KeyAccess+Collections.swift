@@ -18,16 +18,55 @@ extension KeyAccess {
 
     /// For readers: counted as a hit or miss, and as a use. Of a key that is absent: an empty collection.
     package func collection(_ user: ByteView, _ type: ValueType) throws(Interruption) -> Opened {
+        if let entry = recall(user) {
+            state.pointee.hits &+= 1
+            return try opened(KeyState(entry: entry, prior: .unknown, expireAt: entry.pointee.expireAt), type)
+        }
         guard let entry = try read(user) else {
             return .collection(
                 Collection(type, state.pointee.namespace, KeyState(entry: nil, prior: .absent, expireAt: 0)))
         }
+        remember(entry, user)
         return try opened(KeyState(entry: entry, prior: .unknown, expireAt: entry.pointee.expireAt), type)
+    }
+
+    /// The entry of the spread collection at `user`, if it is the one that the reader remembers. A use of the key.
+    @inline(__always)
+    private func recall(_ user: ByteView) -> UnsafePointer<Entry>? {
+        guard fits(user), let (entry, hash) = reader.recall(scratch.key(state.pointee.namespace, user)),
+            !isExpired(entry)
+        else { return nil }
+        if !state.pointee.leavesUses { accesses.touch(hash) }
+        return entry
+    }
+
+    /// Has the reader remember the entry that was just found at `user`, if its elements are elsewhere.
+    @inline(__always)
+    private func remember(_ entry: UnsafePointer<Entry>, _ user: ByteView) {
+        if entry.pointee.tag & CollectionTag.spread == 0 { return }
+        reader.remember(entry, encodedLast(user), hashOfLast(user))
+    }
+
+    /// For commands to come: the id of the spread collection at the encoded key `key`, 0 when there is none there or it
+    /// would have to be waited for. Between commands only.
+    package func spreadID(atEncoded key: ByteView) -> UInt64 {
+        reader.begin()
+        defer { reader.end() }
+        if let known = reader.recall(key) {
+            return Collection.spreadID(tag: known.entry.pointee.tag, value: known.entry.pointee.value)
+        }
+        let found: UnsafePointer<Entry>?
+        do throws(Interruption) { found = try reader.find(key) } catch { return 0 }
+        guard let found, found.pointee.tag & CollectionTag.spread != 0, !found.pointee.isSeparated else { return 0 }
+        reader.remember(found, key, key.hash64)
+        return Collection.spreadID(tag: found.pointee.tag, value: found.pointee.value)
     }
 
     /// For writers, who hold the key's stripe. A use of the key.
     package func collectionToChange(_ user: ByteView, _ type: ValueType) throws(Interruption) -> Opened {
+        if let entry = recall(user) { return try opened(known(entry), type, isChanged: true) }
         let was = try look(user)
+        if let entry = was.entry { remember(entry, user) }
         if was.entry == nil { return .collection(Collection(type, state.pointee.namespace, was)) }
         return try opened(was, type, isChanged: true)
     }

@@ -149,7 +149,7 @@ package final class KeyAccess {
         }
         if state.pointee.expiredOverwritten > 0 { keyspace.addExpired(state.pointee.expiredOverwritten) }
         if state.pointee.hasWritten {
-            reader.noteWrite()
+            reader.noteCommit()
             batch.clear()
         }
         forget()
@@ -212,11 +212,14 @@ package final class KeyAccess {
         return entry
     }
 
-    /// Of `user` as it was encoded last.
+    /// `user` as it was encoded last.
     @inline(__always)
-    private func hashOfLast(_ user: ByteView) -> UInt64 {
-        ByteView(base: UnsafeRawPointer(scratch.base), count: user.count &+ KeyEncoding.prefixBytes).hash64
+    func encodedLast(_ user: ByteView) -> ByteView {
+        ByteView(base: UnsafeRawPointer(scratch.base), count: user.count &+ KeyEncoding.prefixBytes)
     }
+
+    @inline(__always)
+    func hashOfLast(_ user: ByteView) -> UInt64 { encodedLast(user).hash64 }
 
     /// As `read`, but no use of the key.
     package func readUntouched(_ user: ByteView) throws(Interruption) -> UnsafePointer<Entry>? {
@@ -257,6 +260,13 @@ package final class KeyAccess {
             note(namespace, user)
             return KeyState(entry: nil, prior: .present(hadExpiry: true), expireAt: expireAt)
         }
+        return known(entry)
+    }
+
+    /// What a writer knows of a key by its live entry.
+    @inline(__always)
+    func known(_ entry: UnsafePointer<Entry>) -> KeyState {
+        let expireAt = entry.pointee.expireAt
         var found = KeyState(entry: entry, prior: .present(hadExpiry: expireAt != 0), expireAt: expireAt)
         if entry.pointee.tag & CollectionTag.spread != 0 { noteSpread(entry, &found) }
         return found

@@ -156,6 +156,7 @@ final class LogManager: @unchecked Sendable {  // Mutable state is behind the co
             heldSegment = position.segment
             table.segmentHolds.append(segments.hold(heldSegment))
         }
+        batch.noteCommit(nextSequence, sequence &- 1)
         nextSequence = sequence
         if batch.hasDeadRanges { noteDead(batch) }
         // Before the sequences can be seen; see `StoreReader.begin`.

@@ -25,6 +25,11 @@ package final class StoreReader {
     private let slot: UnsafeMutablePointer<Entry>
     private let pins: UnsafeMutablePointer<BlockPins>
     let values: ValueCache
+    private let memory: UnsafeMutablePointer<RememberedEntry>
+    /// Of the beginning and of the end of a range.
+    private let order: UnsafeMutablePointer<RememberedKeys>
+    /// Of this reader's view, without a batch, used by nobody just now.
+    private var spareCursor: StoreCursor?
     /// Buffers for separated values, one a value; reused from command to command.
     private var buffers: [UnsafeMutablePointer<ByteBuffer>] = []
     private var buffersUsed = 0
@@ -40,6 +45,11 @@ package final class StoreReader {
         ahead.initialize(to: LookAhead())
         pins = BlockPins.make(store.cache)
         values = store.values
+        memory = .allocate(capacity: 1)
+        memory.initialize(to: RememberedEntry())
+        order = .allocate(capacity: 2)
+        order.initialize(to: RememberedKeys(isFromEnd: false))
+        (order + 1).initialize(to: RememberedKeys(isFromEnd: true))
     }
 
     deinit {
@@ -47,6 +57,10 @@ package final class StoreReader {
         ahead.deinitialize(count: 1)
         ahead.deallocate()
         BlockPins.destroy(pins)
+        memory.deinitialize(count: 1)
+        memory.deallocate()
+        order.deinitialize(count: 2)
+        order.deallocate()
         for buffer in buffers {
             buffer.deinitialize(count: 1)
             buffer.deallocate()
@@ -70,6 +84,7 @@ package final class StoreReader {
     private func renew() {
         // What was looked up ahead of time holds for the old view.
         ahead.pointee.reset()
+        spareCursor = nil
         var old: View? = view
         (view, generation) = store.currentView()
         store.janitor.discard(&old)
@@ -262,5 +277,83 @@ package final class StoreReader {
         return StoreCursor(
             store: store, view: view, maxSequence: visible, lower: lower, upper: upper, batch: batch, mayBlock: mayBlock
         )
+    }
+
+    /// As `cursor`, for a walk that ends with the command: give it back with `giveBack` instead of releasing it. The
+    /// next one is then likely the same, which spares making one.
+    package func takeCursor(lower: ByteView, upper: ByteView) throws(Interruption) -> Unmanaged<StoreCursor> {
+        if batch?.isEmpty ?? true, let spare = spareCursor {
+            spareCursor = nil
+            if spare.mayBlock == mayBlock {
+                dependsOnAll()
+                spare.reuse(maxSequence: visible, lower: lower, upper: upper)
+                return .passRetained(spare)
+            }
+        }
+        return .passRetained(try cursor(lower: lower, upper: upper))
+    }
+
+    package func giveBack(_ cursor: Unmanaged<StoreCursor>) {
+        let returned = cursor.takeRetainedValue()
+        if spareCursor != nil || !returned.sawNoBatch || returned.view !== view { return }
+        returned.pause()
+        spareCursor = returned
+    }
+
+    // MARK: What is remembered
+
+    /// The entry of `key`, with its hash, if it is the one that is remembered; only while the batch is empty. Valid
+    /// until another is remembered or the batch is committed.
+    @inline(__always)
+    package func recall(_ key: ByteView) -> (entry: UnsafePointer<Entry>, hash: UInt64)? {
+        if !memory.pointee.holds(key, at: visible) { return nil }
+        if let batch, !batch.isEmpty { return nil }
+        note(memory.pointee.entry.pointee.sequence)
+        return (UnsafePointer(memory.pointee.entry), memory.pointee.hash)
+    }
+
+    /// Remembers what `find` has just answered for `key`, with no batch or an empty one; see RememberedEntry.
+    package func remember(_ entry: UnsafePointer<Entry>, _ key: ByteView, _ hash: UInt64) {
+        if let batch, !batch.isEmpty { return }
+        memory.pointee.keep(entry, key, hash, at: visible)
+    }
+
+    /// The batch has been committed.
+    @inline(__always)
+    package func noteCommit() {
+        noteWrite()
+        guard let batch else { return }
+        if memory.pointee.sequence != 0 { memory.pointee.follow(batch) }
+        if order[0].sequence | order[1].sequence != 0 { followOrder(batch) }
+    }
+
+    @inline(never)
+    private func followOrder(_ batch: WriteBatch) {
+        for i in 0..<2 where order[i].sequence != 0 { order[i].follow(batch) }
+    }
+
+    /// The first keys that begin with `prefix`, or the last ones, as far as they are remembered; nil where they are
+    /// not. Valid until the next of these calls or the next commit.
+    package func recallKeys(_ prefix: ByteView, fromEnd: Bool) -> UnsafePointer<RememberedKeys>? {
+        let keys = order + (fromEnd ? 1 : 0)
+        if !keys.pointee.holds(prefix, at: visible) { return nil }
+        if let batch, !batch.isEmpty { return nil }
+        dependsOnAll()
+        return UnsafePointer(keys)
+    }
+
+    /// Has the keys remembered that a walk finds from the beginning of all keys with `prefix` on, or from their end:
+    /// `rememberKey` with each of them, then `endKeys`. Without the end nothing is remembered.
+    package func beginKeys(_ prefix: ByteView, fromEnd: Bool) { order[fromEnd ? 1 : 0].begin(prefix) }
+
+    /// What follows the prefix, in two parts.
+    package func rememberKey(_ first: ByteView, _ second: ByteView, fromEnd: Bool) {
+        order[fromEnd ? 1 : 0].add(first, second)
+    }
+
+    /// `isWhole`: there are no more.
+    package func endKeys(isWhole: Bool, fromEnd: Bool) {
+        if let batch, !batch.isEmpty { return }
+        order[fromEnd ? 1 : 0].end(isWhole: isWhole, at: visible)
     }
 }

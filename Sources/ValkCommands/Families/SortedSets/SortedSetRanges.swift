@@ -69,6 +69,11 @@ struct SortedSetSelection {
     ) throws(Interruption) {
         var members = try SortedSetElements.all(c, set)
         if isReverse { members.reverse() }
+        if c.keys.canRemember(set, 0..<members.count) {
+            c.keys.beginMembers(set, fromEnd: isReverse)
+            for (member, score) in members { c.keys.rememberMember(member, score, fromEnd: isReverse) }
+            c.keys.endMembers(isWhole: members.count == set.count, fromEnd: isReverse)
+        }
         var skip = 0
         var left = Int.max
         switch by {
@@ -97,6 +102,9 @@ struct SortedSetSelection {
     ) throws(Interruption) -> Bool {
         let ranks = RankRange(start: start, stop: stop, count: set.count).ranks
         if ranks.isEmpty { return false }
+        if try c.keys.recallMembers(set, ranks, fromEnd: isReverse, body) { return false }
+        let isRemembered = c.keys.canRemember(set, ranks)
+        if isRemembered { c.keys.beginMembers(set, fromEnd: isReverse) }
         var walk = try SortedSetElements.walk(c, set)
         walk.setDeadBudget(budget)
         let first = isReverse ? set.count - 1 - ranks.lowerBound : ranks.lowerBound
@@ -105,8 +113,12 @@ struct SortedSetSelection {
         while left > 0 && walk.isValid {
             let at = walk.scored
             try body(at.member, at.score)
+            if isRemembered { c.keys.rememberMember(at.member, at.score, fromEnd: isReverse) }
             left -= 1
             if left > 0 { try isReverse ? walk.previous() : walk.next() }
+        }
+        if isRemembered && left == 0 {
+            c.keys.endMembers(isWhole: ranks.count == set.count, fromEnd: isReverse)
         }
         return walk.hasRunOut
     }
