@@ -110,18 +110,25 @@ enum RequestParserTrial {
     private static func previewComplaint(_ text: [UInt8]) -> String? {
         let room = 5
         let keys = UnsafeMutablePointer<ByteView>.allocate(capacity: room)
+        let members = UnsafeMutablePointer<ByteView>.allocate(capacity: room)
         let bytes = UnsafeMutableRawPointer.allocate(byteCount: text.count, alignment: 1)
         defer {
             keys.deallocate()
+            members.deallocate()
             bytes.deallocate()
         }
         bytes.copyMemory(from: text, byteCount: text.count)
         for from in [0, text.count / 2, text.count] {
-            let found = RequestPreview.keys(bytes, from: from, length: text.count, into: keys, room: room)
+            let found = RequestPreview.keys(
+                bytes, from: from, length: text.count, into: keys, members: members, room: room)
             if found.keys > room { return "a glance finds \(found.keys) keys, with room for \(room)" }
             for i in 0..<found.keys {
                 let at = keys[i].base - UnsafeRawPointer(bytes)
                 if at < from || at + keys[i].count > text.count { return "a key lies at \(at) of \(text.count)" }
+                let place = members[i].base - UnsafeRawPointer(bytes)
+                if members[i].count > 0 && (place < at + keys[i].count || place + members[i].count > text.count) {
+                    return "a member lies at \(place), its key at \(at) of \(text.count)"
+                }
             }
         }
         return nil

@@ -6,13 +6,19 @@ import ValkBase
 @testable import ValkRESP
 
 @Suite struct RequestPreviewTests {
-    func look(_ text: [UInt8], room: Int = 16) -> (keys: [String], requests: Int) {
+    func look(_ text: [UInt8], room: Int = 16) -> (keys: [String], members: [String], requests: Int) {
         let keys = UnsafeMutablePointer<ByteView>.allocate(capacity: room)
-        defer { keys.deallocate() }
+        let members = UnsafeMutablePointer<ByteView>.allocate(capacity: room)
+        defer {
+            keys.deallocate()
+            members.deallocate()
+        }
         return text.withUnsafeBytes { raw in
-            guard let base = raw.baseAddress else { return ([], 0) }
-            let found = RequestPreview.keys(base, from: 0, length: raw.count, into: keys, room: room)
-            return ((0..<found.keys).map { keys[$0].string }, found.requests)
+            guard let base = raw.baseAddress else { return ([], [], 0) }
+            let found = RequestPreview.keys(
+                base, from: 0, length: raw.count, into: keys, members: members, room: room)
+            let all = 0..<found.keys
+            return (all.map { keys[$0].string }, all.map { members[$0].string }, found.requests)
         }
     }
 
@@ -37,6 +43,30 @@ import ValkBase
             + encode([bytes("FCALL"), bytes("f"), bytes("0")]) + encode([bytes("EXPIRE"), bytes("e"), bytes("1")])
         let found = look(text)
         #expect(found.keys == ["k", "e"])
+        #expect(found.requests == 3)
+    }
+
+    @Test func findsTheFirstFieldOrMember() {
+        let text =
+            encode([bytes("HSET"), bytes("h"), bytes("f"), bytes("v")])
+            + encode([bytes("hget"), bytes("h"), bytes("g")])
+            + encode([bytes("sadd"), bytes("s"), bytes("m"), bytes("n")])
+            + encode([bytes("zadd"), bytes("z"), bytes("1"), bytes("o")])
+            + encode([bytes("ZINCRBY"), bytes("z"), bytes("1"), bytes("p")])
+            + encode([bytes("zscore"), bytes("z"), bytes("q")]) + encode([bytes("set"), bytes("k"), bytes("v")])
+            + encode([bytes("rpop"), bytes("l")])
+        let found = look(text)
+        #expect(found.keys == ["h", "h", "s", "z", "z", "z", "k", "l"])
+        #expect(found.members == ["f", "g", "m", "o", "p", "q", "", ""])
+    }
+
+    @Test func givesNoKeyTheMemberOfAnother() {
+        let long = [UInt8](repeating: 120, count: 200)
+        let found = look(
+            encode([bytes("hget"), bytes("h"), long]) + encode([bytes("hget"), long, bytes("f")])
+                + encode([bytes("ping")]))
+        #expect(found.keys == ["h"])
+        #expect(found.members == [""])
         #expect(found.requests == 3)
     }
 

@@ -39,6 +39,16 @@ package struct ElementKey {
 
     var bytes: ByteView { ByteView(base: start, count: count) }
 
+    /// Room that `writeMember` needs beside the member.
+    package static var memberRoom: Int { prefixBytes + memberPrefixBytes }
+
+    /// Writes the store's key of a member to memory with room for it.
+    package static func writeMember(
+        _ namespace: UInt32, _ id: UInt64, _ member: ByteView, to memory: UnsafeMutableRawPointer
+    ) -> ByteView {
+        ElementScratch(base: memory).member(member).encoded(namespace, id)
+    }
+
     /// The store's key of the element.
     func encoded(_ namespace: UInt32, _ id: UInt64) -> ByteView {
         let base = start - Self.prefixBytes

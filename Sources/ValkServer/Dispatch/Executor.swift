@@ -153,7 +153,7 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
     ) -> Int {
         hot.pointee.warmer.look(
             bytes, from: from, length: length, namespace: server.keyspace.namespace(Int(s.pointee.database)),
-            context.keys.reader, context.keys.accesses)
+            context.keys)
     }
 
     /// Finds, checks and runs one command. Its reply goes to the connection's output.
