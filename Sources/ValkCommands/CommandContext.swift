@@ -78,6 +78,10 @@ package final class CommandContext {
     var recalled: [(index: Int, bytes: [UInt8])] = []
     /// Who drives this context and keeps it; set once.
     package unowned(unsafe) var driver: AnyObject?
+    /// A reply may be given as a stream: this is a command by itself, on a thread that may wait.
+    package var mayStream = false
+    /// What follows the reply that the command has written.
+    var replyStream: ReplyStream?
     /// Each with how many events of keys came before it.
     private var publications: [(publication: Publication, events: Int)] = []
     /// Where replies go before the first `prepare`.
@@ -128,7 +132,14 @@ package final class CommandContext {
             publications.removeAll()
             commitAction = nil
         }
+        replyStream = nil
         keys.abandon()
+    }
+
+    /// What follows the reply, if anything does. The context forgets it.
+    package func takeReplyStream() -> ReplyStream? {
+        defer { replyStream = nil }
+        return replyStream
     }
 
     /// The transaction's batch is committed, or it had none.

@@ -59,6 +59,15 @@ package struct ElementKey {
     }
 }
 
+/// Parts of an element's key, its kind first.
+extension ByteView {
+    var memberOfElement: ByteView { dropFirst(ElementKey.memberPrefixBytes) }
+
+    var scoredMemberOfElement: (score: Double, member: ByteView) {
+        (ScoreCoding.decode(UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 1, as: UInt64.self))), dropFirst(9))
+    }
+}
+
 /// What a member's place among the others is.
 package func memberHash(_ member: ByteView) -> UInt32 { UInt32(truncatingIfNeeded: member.hash64 >> 32) }
 

@@ -77,13 +77,15 @@ package struct ElementWalk: ~Copyable {
     }
 
     /// Of a member: its own bytes.
-    package var member: ByteView { key.dropFirst(5) }
+    package var member: ByteView { key.memberOfElement }
 
     /// Of an element in the order of scores: the score and the member.
-    package var scored: (score: Double, member: ByteView) {
-        let key = self.key
-        let bits = UInt64(bigEndian: key.base.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
-        return (ScoreCoding.decode(bits), key.dropFirst(9))
+    package var scored: (score: Double, member: ByteView) { key.scoredMemberOfElement }
+
+    /// The store's key of the element; of a spread collection.
+    var storedKey: ByteView {
+        guard let cursor else { preconditionFailure("packed elements have no keys of their own") }
+        return cursor._withUnsafeGuaranteedRef { $0.key }
     }
 
     package var expireAt: UInt64 {

@@ -360,6 +360,7 @@ extension EventLoop {
         endWaiting(connection)
         guard s.pointee.phase == .deferred || s.pointee.phase == .waiting else {
             // Closed meanwhile.
+            connection.replyStream = nil
             connection.unsubscribeAll()
             connection.stopTracking()
             if let reply { hot.pointee.buffers.give(reply) }
@@ -383,6 +384,8 @@ extension EventLoop {
             hot.pointee.turnPosition = max(hot.pointee.turnPosition, position)
         }
         s.pointee.lastActivity = hot.pointee.now
+        if connection.replyStream != nil { return keepStreaming(s) }
+        s.pointee.loopFlags.remove(.streams)
         dropCommand(s)
         if !connection.held.isEmpty {
             s.pointee.phase = .open

@@ -17,6 +17,8 @@ import ValkRESP
 extension EventLoop {
     /// Idle time after which a connection's input memory is given back, nanoseconds.
     private static let idleMemoryNanoseconds: UInt64 = 2_000_000_000
+    /// Pushes that may wait for the end of a reply that comes in pieces.
+    private static let heldPushesMax = 100_000
     /// How long room for big requests is kept after the last one.
     private static let bigInputNanoseconds: UInt64 = 200_000_000
 
@@ -72,7 +74,9 @@ extension EventLoop {
                 s.pointee.outputSent += n
                 s.pointee.totalSent &+= UInt64(n)
                 // A client that reads is not idle.
-                if s.pointee.phase == .outputBlocked { s.pointee.lastActivity = hot.pointee.now }
+                if s.pointee.phase == .outputBlocked || s.pointee.loopFlags.contains(.streams) {
+                    s.pointee.lastActivity = hot.pointee.now
+                }
                 executor.counters.add(.writes)
                 executor.counters.add(.bytesOut, n)
             }
@@ -88,6 +92,7 @@ extension EventLoop {
         } else if exceedsLimits(s) {
             return closeOverLimit(connection)
         }
+        if s.pointee.loopFlags.contains(.awaitsReader) { streamOn(connection, s) }
         if s.pointee.phase == .outputBlocked
             && s.pointee.pendingOutput <= server.settings.outputPauseBytes.load(ordering: .relaxed) / 2
         {
@@ -204,6 +209,13 @@ extension EventLoop {
     func push(_ bytes: ByteView, to connection: Connection) {
         let s = connection.state
         guard s.pointee.phase != .closed && s.pointee.phase != .closing else { return }
+        if s.pointee.loopFlags.contains(.streams) {
+            // Not in the middle of a reply.
+            if connection.held.count == Self.heldPushesMax { return closeOverLimit(connection) }
+            let bytes = bytes.array
+            connection.held.append { loop in bytes.withView { loop.push($0, to: connection) } }
+            return
+        }
         openTurn()
         touch(connection, s)
         if s.pointee.output == nil { s.pointee.output = hot.pointee.buffers.take() }
@@ -218,12 +230,14 @@ extension EventLoop {
         if s.pointee.phase == .closed { return }
         connection.stopMonitoringOnClose()
         // While a worker runs EXEC the transaction is its own; it goes with the connection.
-        if s.pointee.phase != .deferred {
+        if s.pointee.phase != .deferred || s.pointee.loopFlags.contains(.awaitsReader) {
             connection.discardTransaction()
             connection.unsubscribeAll()
             connection.stopTracking()
         }
         connection.held = []
+        if s.pointee.loopFlags.contains(.awaitsReader) { connection.replyStream = nil }
+        s.pointee.loopFlags.subtract([.streams, .awaitsReader])
         if s.pointee.phase == .paused { server.registry.notePaused(-1) }
         if s.pointee.phase == .waiting { forgetWaiting(connection) }
         s.pointee.phase = .closed
@@ -279,6 +293,7 @@ extension EventLoop {
             server.logger.debug("closing idle client \(connection.id) (\(connection.address))")
             return close(connection)
         }
+        if closeStalled(connection, idle: idle) { return }
         if s.pointee.output != nil && exceedsLimits(s) {
             return closeOverLimit(connection)
         }

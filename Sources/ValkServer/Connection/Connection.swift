@@ -11,6 +11,7 @@
 import CLibevent
 import Glibc
 import ValkBase
+import ValkCommands
 
 package final class Connection: @unchecked Sendable {  // Thread rule above.
     /// Never reused while the process lives; from 1.
@@ -55,6 +56,8 @@ package final class Connection: @unchecked Sendable {  // Thread rule above.
     /// The worker's side of a deferred command: its reply, and how far its write reaches in the log (0: none).
     var deferredReply: UnsafeMutablePointer<ByteBuffer>?
     var deferredPosition: UInt64 = 0
+    /// The rest of a reply that comes in pieces: the worker's while it writes one, the loop's between them.
+    var replyStream: ReplyStream?
 
     /// CLIENT SETNAME; empty for none. Names may be asked for by one thread while another sets them.
     package var name: [UInt8] {

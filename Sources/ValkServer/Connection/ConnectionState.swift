@@ -48,6 +48,10 @@ struct LoopFlags: OptionSet {
     static let tlsFailed = LoopFlags(rawValue: 1 << 8)
     /// The peer sends nothing more; what it has sent is still to be executed.
     static let inputEnded = LoopFlags(rawValue: 1 << 9)
+    /// In the middle of a reply that comes in pieces.
+    static let streams = LoopFlags(rawValue: 1 << 10)
+    /// The next piece is asked for when the client has read on.
+    static let awaitsReader = LoopFlags(rawValue: 1 << 11)
 }
 
 /// What the session is and wants.

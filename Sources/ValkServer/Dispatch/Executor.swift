@@ -243,6 +243,10 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
         let s = connection.state
         let now = valk_monotonic_ns()
         beginTurn(monotonic: now)
+        if let stream = connection.replyStream {
+            streamOn(connection, stream)
+            return nil
+        }
         let out = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
         out.initialize(to: ByteBuffer(capacity: BufferPool.bufferBytes))
         let index = Int(s.pointee.waitingCommand)
@@ -388,13 +392,20 @@ final class Executor: @unchecked Sendable {  // Used by one thread at a time.
                     return .waiting
                 }
             } else {
+                // Who wants no reply is spared it as a whole.
+                context.mayStream =
+                    mayBlock && s.pointee.flags.isDisjoint(with: [.replyOff, .replySkip])
+                    && !entries[index].flags.contains(.runsScripts)
                 try handle(connection, index)
+                context.mayStream = false
             }
             position = try commit(for: connection)
+            if mayBlock { connection.replyStream = context.takeReplyStream() }
             context.finished()
             if context.hasPublications { deliver(on: mayBlock ? nil : connection.loop) }
         } catch {
             context.prepareWaiting(canWait: false)
+            context.mayStream = false
             out.pointee.truncate(before)
             context.abandon()
             if error == .wouldBlock && (!mayBlock || hot.pointee.wantsAllStripes) { return .wouldBlock }

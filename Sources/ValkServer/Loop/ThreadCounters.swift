@@ -8,7 +8,7 @@ import ValkCommands
 /// Sums over a thread's life.
 package enum ServerCounter: Int, CaseIterable, Sendable {
     case commands, connectionsAccepted, connectionsRefused, bytesIn, bytesOut, reads, writes
-    case keyspaceHits, keyspaceMisses, dirty, expiredKeys, errorReplies, deferredCommands, slowCommands
+    case keyspaceHits, keyspaceMisses, dirty, expiredKeys, errorReplies, deferredCommands, replyPieces, slowCommands
     case evictedKeys, evictedClients, expiryFaults, expiryRunsCut, expiryMicroseconds
     case queryBufferLimitClosed, outputLimitClosed, idleClosed, heldReplies, turns
 }

@@ -299,6 +299,7 @@ struct InfoReport {
         out.field("total_writes_processed", totals[.writes])
         out.field("loop_turns", totals[.turns])
         out.field("deferred_commands", totals[.deferredCommands])
+        out.field("reply_pieces", totals[.replyPieces])
         out.field("held_replies", totals[.heldReplies])
         out.field("slow_commands", totals[.slowCommands])
         out.field("closed_idle_clients", totals[.idleClosed])

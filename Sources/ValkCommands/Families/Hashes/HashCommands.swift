@@ -170,16 +170,27 @@ package enum HashCommands {
 
     package static func hgetall(_ c: CommandContext) throws(Interruption) {
         guard let hash = try c.collection(c.args[1], .hash) else { return }
+        if try c.streams(hash, hash.count) {
+            let count = try liveCount(c, hash)
+            c.reply.map(count)
+            return try stream(c, hash, .memberAndValue, count)
+        }
         let start = c.replyStart
         let count = try forEach(c, hash) { walk throws(Interruption) in
             c.reply.bulk(walk.member)
             c.reply.bulk(try walk.value())
+            try c.leavesLoopWhenLarge()
         }
         c.insertIntoReply(at: start) { $0.map(count) }
     }
 
     package static func hkeys(_ c: CommandContext) throws(Interruption) {
         guard let hash = try c.collection(c.args[1], .hash) else { return }
+        if try c.streams(hash, hash.count) {
+            let count = try liveCount(c, hash)
+            c.reply.array(count)
+            return try stream(c, hash, .member, count)
+        }
         let start = c.replyStart
         let count = try forEach(c, hash) { walk throws(Interruption) in c.reply.bulk(walk.member) }
         c.insertIntoReply(at: start) { $0.array(count) }
@@ -187,9 +198,30 @@ package enum HashCommands {
 
     package static func hvals(_ c: CommandContext) throws(Interruption) {
         guard let hash = try c.collection(c.args[1], .hash) else { return }
+        if try c.streams(hash, hash.count) {
+            let count = try liveCount(c, hash)
+            c.reply.array(count)
+            return try stream(c, hash, .value, count)
+        }
         let start = c.replyStart
-        let count = try forEach(c, hash) { walk throws(Interruption) in c.reply.bulk(try walk.value()) }
+        let count = try forEach(c, hash) { walk throws(Interruption) in
+            c.reply.bulk(try walk.value())
+            try c.leavesLoopWhenLarge()
+        }
         c.insertIntoReply(at: start) { $0.array(count) }
+    }
+
+    private static func stream(
+        _ c: CommandContext, _ hash: borrowing Collection, _ form: ReplyStream.Form, _ count: Int
+    ) throws(Interruption) {
+        if count > 0 { try c.stream(ElementCursor(c.keys, hash, ElementKind.member), form, count: count) }
+    }
+
+    /// Fields whose time has not passed.
+    private static func liveCount(_ c: CommandContext, _ hash: borrowing Collection) throws(Interruption) -> Int {
+        let earliest = hash.extra[0]
+        if earliest == 0 || earliest > c.keys.state.pointee.now { return hash.count }
+        return try forEach(c, hash) { _ throws(Interruption) in }
     }
 
     /// Shows each live field; returns how many.

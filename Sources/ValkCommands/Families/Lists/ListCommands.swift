@@ -100,7 +100,9 @@ package enum ListCommands {
     package static func lrange(_ c: CommandContext) throws(Interruption) {
         guard let start = c.integer(2), let end = c.integer(3) else { return }
         guard let list = try c.collection(c.args[1], .list) else { return }
-        try ListElements.reply(c, list, range(start, end, of: list.count))
+        let indexes = range(start, end, of: list.count)
+        if try c.streams(list, indexes.count) { return try ListElements.stream(c, list, indexes) }
+        try ListElements.reply(c, list, indexes)
     }
 
     /// LPOS key element [RANK rank] [COUNT count] [MAXLEN length].

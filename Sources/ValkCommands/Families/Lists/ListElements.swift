@@ -54,10 +54,22 @@ enum ListElements {
         var left = indexes.count
         while walk.isValid && left > 0 {
             c.reply.bulk(try walk.value())
+            try c.leavesLoopWhenLarge()
             left -= 1
             try isBackward ? walk.previous() : walk.next()
         }
         if left > 0 { throw .damaged }
+    }
+
+    /// The same of many elements, as a stream.
+    static func stream(
+        _ c: CommandContext, _ list: borrowing Collection, _ indexes: Range<Int>
+    ) throws(Interruption) {
+        c.reply.array(indexes.count)
+        let elements = try ElementCursor(
+            c.keys, list, from: c.keys.elementBound().position(position(list, indexes.lowerBound)),
+            to: c.keys.elementBound().position(position(list, indexes.upperBound)))
+        try c.stream(elements, .value, count: indexes.count)
     }
 
     // MARK: Ends

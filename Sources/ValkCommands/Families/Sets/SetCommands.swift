@@ -102,7 +102,9 @@ package enum SetCommands {
 
     package static func smembers(_ c: CommandContext) throws(Interruption) {
         guard let set = try c.collection(c.args[1], .set) else { return }
+        let isStream = try c.streams(set, set.count)
         c.reply.set(set.count)
+        if isStream { return try c.stream(ElementCursor(c.keys, set, ElementKind.member), .member, count: set.count) }
         if set.count == 0 { return }
         var walk = try ElementWalk(c.keys, set, ElementKind.member)
         try walk.seekToFirst()

@@ -45,6 +45,27 @@ struct SortedSetSelection {
         }
     }
 
+    /// The rank of the first selected member (in reverse of the last one, in the set's own order) and how many there
+    /// are, where that can be told without looking at them.
+    func part(_ c: CommandContext, _ set: borrowing Collection) throws(Interruption) -> (first: Int, count: Int)? {
+        var ranks: Range<Int>
+        switch by {
+        case .rank(let start, let stop):
+            ranks = RankRange(start: start, stop: stop, count: set.count).ranks
+            if isReverse && !ranks.isEmpty { ranks = set.count - ranks.upperBound..<set.count - ranks.lowerBound }
+        case .score(let range):
+            guard RankIndex.exists(set) else { return nil }
+            if range.isEmpty || offset < 0 { return (0, 0) }
+            let before = try RankIndex.rank(c.keys, set, of: c.keys.elementBound().score(range.lower, .empty))
+            let behind = try RankIndex.rank(c.keys, set, of: c.keys.elementBound().score(range.upper, .empty))
+            let count = max(0, behind - before - offset)
+            let shown = limit < 0 ? count : min(limit, count)
+            ranks = isReverse ? behind - offset - shown..<behind - offset : before + offset..<before + offset + shown
+        case .lex: return nil
+        }
+        return (isReverse ? ranks.upperBound - 1 : ranks.lowerBound, ranks.count)
+    }
+
     /// Returns whether the walk ended early.
     private func walk(
         _ c: CommandContext, _ set: borrowing Collection, _ budget: Int,
@@ -194,8 +215,18 @@ package enum SortedSetRangeCommands {
     private static func answer(_ c: CommandContext, _ form: Form, _ isReverse: Bool) throws(Interruption) {
         guard let request = parse(c, 1, form, isReverse, stores: false) else { return }
         guard let set = try c.collection(c.args[1], .sortedSet) else { return }
-        let start = c.replyStart
         let inPairs = request.withScores && c.reply.version >= 3
+        if c.mayStream, let part = try request.selection.part(c, set), try c.streams(set, part.count) {
+            c.reply.array(request.withScores && !inPairs ? part.count * 2 : part.count)
+            var walk = try SortedSetElements.walk(c, set)
+            try SortedSetElements.place(c, set, &walk, at: part.first)
+            guard walk.isValid else { throw .damaged }
+            let elements = try ElementCursor(
+                c.keys, set, ElementKind.score, isBackward: request.selection.isReverse)
+            try elements.move(to: walk)
+            return try c.stream(elements, .scoredMember(withScore: request.withScores), count: part.count)
+        }
+        let start = c.replyStart
         var count = 0
         try request.selection.forEach(c, set) { member, score throws(Interruption) in
             if inPairs { c.reply.array(2) }
@@ -321,12 +352,7 @@ package enum SortedSetRangeCommands {
 
     private static func count(_ c: CommandContext, _ selection: SortedSetSelection) throws(Interruption) {
         guard let set = try c.collection(c.args[1], .sortedSet) else { return }
-        if case .score(let range) = selection.by, RankIndex.exists(set) {
-            if range.isEmpty { return c.reply.integer(0) }
-            let before = try RankIndex.rank(c.keys, set, of: c.keys.elementBound().score(range.lower, .empty))
-            let behind = try RankIndex.rank(c.keys, set, of: c.keys.elementBound().score(range.upper, .empty))
-            return c.reply.integer(behind - before)
-        }
+        if let part = try selection.part(c, set) { return c.reply.integer(part.count) }
         var count = 0
         try selection.forEach(c, set) { _, _ throws(Interruption) in count += 1 }
         c.reply.integer(count)

@@ -141,6 +141,9 @@ package enum StreamCommands {
         guard let stream = try c.collection(args[1], .stream) else { return }
         if !stream.isThere { return c.reply.array(0) }
         if count == 0 { return c.reply.nullArray() }
+        if c.mayStream, try c.streams(stream, count < 0 ? stream.count : min(count, stream.count)) {
+            return try StreamEntries.stream(c, stream, from: first, through: last, count: count, isReverse: isReverse)
+        }
         try StreamEntries.reply(c, stream, from: first, through: last, count: count, isReverse: isReverse)
     }
 

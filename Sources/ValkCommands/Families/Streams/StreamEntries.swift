@@ -22,17 +22,23 @@ enum StreamEntries {
     }
 
     /// Answers with fields and values as they are stored.
-    static func reply(_ c: CommandContext, fields value: ByteView) {
+    static func reply(_ c: CommandContext, fields value: ByteView) { write(fields: value, to: c.reply) }
+
+    private static func write(fields value: ByteView, to reply: ReplyWriter) {
         var count = 0
         StreamFields.forEach(value) { _ in count += 1 }
-        c.reply.array(count)
-        StreamFields.forEach(value) { c.reply.bulk($0) }
+        reply.array(count)
+        StreamFields.forEach(value) { reply.bulk($0) }
     }
 
     static func reply(_ c: CommandContext, _ id: StreamID, fields value: ByteView) {
-        c.reply.array(2)
-        c.reply(id)
-        reply(c, fields: value)
+        write(id, fields: value, to: c.reply)
+    }
+
+    static func write(_ id: StreamID, fields value: ByteView, to reply: ReplyWriter) {
+        reply.array(2)
+        CommandContext.write(id, reply)
+        write(fields: value, to: reply)
     }
 
     /// The stored fields of an entry; nil when it is not there.
@@ -47,11 +53,46 @@ enum StreamEntries {
     static func walk(
         _ c: CommandContext, _ stream: borrowing Collection, from first: StreamID = .zero, through last: StreamID = .max
     ) throws(Interruption) -> ElementWalk {
+        let (lower, upper) = bounds(c, stream, first, last)
+        return try ElementWalk(c.keys, stream, from: lower, to: upper)
+    }
+
+    private static func bounds(
+        _ c: CommandContext, _ stream: borrowing Collection, _ first: StreamID, _ last: StreamID
+    ) -> (lower: ElementKey, upper: ElementKey) {
         let lower = c.keys.elementBound(32)
         let upper = c.keys.elementBound(32)
-        return try ElementWalk(
-            c.keys, stream, from: lower.entry(max(first, stream.firstBound)),
-            to: last.next.map { upper.entry($0) } ?? upper.bound(ElementKind.entry + 1))
+        return (
+            lower.entry(max(first, stream.firstBound)),
+            last.next.map { upper.entry($0) } ?? upper.bound(ElementKind.entry + 1)
+        )
+    }
+
+    /// As `reply`, as a stream.
+    static func stream(
+        _ c: CommandContext, _ stream: borrowing Collection, from first: StreamID, through last: StreamID,
+        count limit: Int, isReverse: Bool
+    ) throws(Interruption) {
+        var count = 0
+        if first <= last {
+            let bound = stream.firstBound
+            let end = stream.lastID
+            if first <= bound && last >= end {
+                count = limit < 0 ? stream.count : min(limit, stream.count)
+            } else {
+                var walk = try walk(c, stream, from: first, through: last)
+                try isReverse ? walk.seekToLast() : walk.seekToFirst()
+                while walk.isValid && count != limit {
+                    count += 1
+                    try isReverse ? walk.previous() : walk.next()
+                }
+            }
+        }
+        c.reply.array(count)
+        if count == 0 { return }
+        let (lower, upper) = bounds(c, stream, first, last)
+        let elements = try ElementCursor(c.keys, stream, from: lower, to: upper, isBackward: isReverse)
+        try c.stream(elements, .entry, count: count)
     }
 
     static func id(_ walk: borrowing ElementWalk) -> StreamID { StreamID(walk.key, at: 1) }
@@ -80,6 +121,7 @@ enum StreamEntries {
             while walk.isValid && count != limit {
                 let id = id(walk)
                 reply(c, id, fields: try walk.value())
+                try c.leavesLoopWhenLarge()
                 body(id)
                 count += 1
                 if count == limit { break }
