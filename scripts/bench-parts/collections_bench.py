@@ -50,27 +50,51 @@ COLLECTIONS = {
 }
 
 
-def queue(pairs, rng):
+SIZE = 1000
+PAIRS = 250
+
+
+def endless(pairs):
+    """The same pairs of commands again and again."""
+    payloads = [encode([c for pair in pairs[at:at + PAIRS] for c in pair]) for at in range(0, len(pairs), PAIRS)]
+    return lambda turn: payloads[turn % len(payloads)]
+
+
+def queue(rng):
     """Elements in at one end and out at the other."""
-    return [(("lpush", "q", VALUE), ("rpop", "q")) for _ in range(pairs)]
+    return [("lpush", "q", VALUE)] * SIZE, endless([(("lpush", "q", VALUE), ("rpop", "q"))] * PAIRS)
 
 
-def rotation(pairs, rng):
-    return [(("lmove", "r", "r", "right", "left"), ("lmove", "r", "r", "right", "left")) for _ in range(pairs)]
+def rotation(rng):
+    one = ("lmove", "r", "r", "right", "left")
+    return [("lpush", "r", f"{VALUE}{i}") for i in range(SIZE)], endless([(one, one)] * PAIRS)
 
 
-def window(pairs, rng):
+def window(rng):
+    """Members under the time, of which the last thousand stay."""
+    def add(at):
+        return ("zadd", "w", str(at), f"m:{at}")
+
+    def payload(turn):
+        return encode([command for at in range(SIZE + turn * PAIRS, SIZE + (turn + 1) * PAIRS)
+                       for command in (add(at), ("zremrangebyscore", "w", "-inf", str(at - SIZE)))])
+
+    return [add(at) for at in range(SIZE)], payload
+
+
+def priorities(rng):
     """Random scores in, the least out."""
-    return [(("zadd", "w", str(rng.randrange(1 << 40)), f"m:{rng.randrange(1 << 40)}"), ("zpopmin", "w"))
-            for _ in range(pairs)]
+    pairs = [(("zadd", "p", str(rng.randrange(1 << 40)), f"m:{rng.randrange(1 << 40)}"), ("zpopmin", "p"))
+             for _ in range(20_000)]
+    return [add for add, _ in pairs[:SIZE]], endless(pairs)
 
 
-def log(pairs, rng):
-    return [(("xadd", "g", "MAXLEN", "1000", "*", "f", VALUE), ("xadd", "g", "MAXLEN", "1000", "*", "f", VALUE))
-            for _ in range(pairs)]
+def log(rng):
+    one = ("xadd", "g", "MAXLEN", str(SIZE), "*", "f", VALUE)
+    return [one] * SIZE, endless([(one, one)] * PAIRS)
 
 
-QUEUES = {"queue": queue, "rotation": rotation, "window": window, "log": log}
+QUEUES = {"queue": queue, "rotation": rotation, "window": window, "priorities": priorities, "log": log}
 
 
 def parse(argv):
@@ -170,42 +194,36 @@ def collection(server, settings, name):
 
 
 def rot(server, settings, name):
-    rng = random.Random(settings.seed)
-    size = 1000
-    pairs = [pair for pair in QUEUES[name](20_000, rng)]
+    first, payload = QUEUES[name](random.Random(settings.seed))
     pipe = Pipe(server.port)
-    if name == "log":
-        pipe.send([pairs[0][0]] * size)
-    elif name == "rotation":
-        pipe.send([("lpush", "r", f"{VALUE}{i}") for i in range(size)])
-    else:
-        pipe.send([one for one, _ in pairs[:size]])
+    pipe.send(first)
     pipe.close()
-    payloads = [encode([c for pair in pairs[at:at + 250] for c in pair]) for at in range(0, len(pairs), 250)]
-    tenth = settings.operations // 10
+    batches = max(1, settings.operations // 10 // (2 * PAIRS))
     costs = []
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         file = connection.makefile("rb", buffering=1 << 16)
-        turn = 0
-        for _ in range(10):
+        for tenth in range(10):
             before = machine.cpu_seconds(server.pid)
-            for _ in range(max(1, tenth // 500)):
-                connection.sendall(payloads[turn % len(payloads)])
-                turn += 1
-                for _ in range(500):
-                    line = file.readline()
-                    if line[:1] == b"-":
-                        raise RuntimeError(line.decode().strip())
-                    for _ in range(int(line[1:]) if line[:1] == b"*" else 1):
-                        if line[:1] == b"*" or line[:1] == b"$":
-                            head = file.readline() if line[:1] == b"*" else line
-                            if int(head[1:]) >= 0:
-                                file.read(int(head[1:]) + 2)
-            costs.append((machine.cpu_seconds(server.pid) - before) / (max(1, tenth // 500) * 500) * 1e6)
+            for turn in range(tenth * batches, (tenth + 1) * batches):
+                connection.sendall(payload(turn))
+                for _ in range(2 * PAIRS):
+                    read_reply(file)
+            costs.append((machine.cpu_seconds(server.pid) - before) / (batches * 2 * PAIRS) * 1e6)
     verdict = "met" if costs[-1] <= ROT_GOAL * costs[1] else "NOT MET"
-    print(f"{name:9} {settings.operations:,} operations at {size} elements, us of CPU in each tenth: "
+    print(f"{name:10} {settings.operations:,} operations at {SIZE} elements, us of CPU in each tenth: "
           f"{' '.join(f'{cost:.2f}' for cost in costs)}; last over second {costs[-1] / costs[1]:.2f}  {verdict}",
           flush=True)
+
+
+def read_reply(file):
+    line = file.readline()
+    if line[:1] == b"-":
+        raise RuntimeError(line.decode().strip())
+    if line[:1] == b"*":
+        for _ in range(int(line[1:])):
+            read_reply(file)
+    elif line[:1] == b"$" and int(line[1:]) >= 0:
+        file.read(int(line[1:]) + 2)
 
 
 def main(argv):

@@ -8,8 +8,8 @@
 //
 // Two forms. *Packed*: everything lies in the entry, as long as that is at most `packedBytesMax` bytes; id is 0.
 // *Spread*: each element is an entry of its own under the collection's id, which was never used before and never is
-// again. A collection is packed until it outgrows that, and stays spread from then on until it is gone. Which of the
-// two it is shows nowhere outside of this folder.
+// again. A collection is packed until it outgrows that, and stays spread from then on until it is gone or is written
+// anew (`emptied`). Which of the two it is shows nowhere outside of this folder.
 //
 // Delete and replace are writes of the entry alone: elements under an id that no entry mentions are dead, and merges
 // leave them out (CollectionFilter).
@@ -80,6 +80,15 @@ package struct Collection {
         extra = SIMD8()
         id = 0
         packed = PackedElements(.empty, headerBytes: Self.headerBytes(type))
+    }
+
+    /// The same collection without its elements, to be filled anew: in the packed form, or under an id of its own,
+    /// where nothing lies that was deleted.
+    package func emptied() -> Collection {
+        var fresh = Collection(type, namespace, was)
+        fresh.tag = tag & ~CollectionTag.spread
+        fresh.expireAt = expireAt
+        return fresh
     }
 
     /// From an entry's value; nil when it is none.

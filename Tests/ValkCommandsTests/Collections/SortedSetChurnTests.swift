@@ -10,7 +10,7 @@ import ValkTestSupport
 
 @Suite struct SortedSetChurnTests {
     /// Whether walks over the set from either end meet its members without passing many deleted ones.
-    private func isClean(_ h: Harness, _ key: String) throws -> Bool {
+    private func isClean(_ h: Harness, _ key: String, budget: Int = 20) throws -> Bool {
         let key = Array(key.utf8)
         h.context.start(now: h.now)
         h.context.keys.select(0)
@@ -18,7 +18,7 @@ import ValkTestSupport
         return try key.withViewTyped { key throws(Interruption) in
             guard case .collection(let set) = try h.context.keys.collection(key, .sortedSet) else { return false }
             var walk = try SortedSetElements.walk(h.context, set)
-            walk.setDeadBudget(20)
+            walk.setDeadBudget(budget)
             try walk.seekToFirst()
             let first = walk.isValid
             try walk.seekToLast()
@@ -88,5 +88,34 @@ import ValkTestSupport
                 #expect(h.run("ZRANK", "z", name) == rank.map { ":\($0)" } ?? "nil", "seed \(seed)")
             }
         }
+    }
+
+    /// Scores at random, the least (now and then the greatest) out: what has left lies all over the order, and no bound
+    /// keeps walks away from it. The set is written anew when it is too much.
+    @Test(arguments: [3, 60, 500])
+    func aQueueByPrioritiesStaysQuick(size: Int) throws {
+        let seed = TestSeed("priorities").value
+        var random = SeededRandom(seed: seed)
+        let h = try Harness()
+        var model: [(score: Int, name: String)] = []
+        h.run("ZADD", "p", "5", "m")
+        h.run("EXPIRE", "p", "1000")
+        model.append((5, "m"))
+        for step in 0..<8000 {
+            let score = random.below(1_000_000)
+            h.run("ZADD", "p", "\(score)", "m\(step)")
+            model.append((score, "m\(step)"))
+            if model.count <= size { continue }
+            model.sort { ($0.score, $0.name) < ($1.score, $1.name) }
+            let isMax = step % 97 == 0
+            let out = isMax ? model.removeLast() : model.removeFirst()
+            let popped = h.run(isMax ? "ZPOPMAX" : "ZPOPMIN", "p")
+            #expect(popped == "[\"\(out.name)\" \"\(out.score)\"]", "seed \(seed), step \(step)")
+            if step % 1000 == 999 { try #require(try isClean(h, "p", budget: 64 + size), "seed \(seed), step \(step)") }
+        }
+        model.sort { ($0.score, $0.name) < ($1.score, $1.name) }
+        let all = "[" + model.map { "\"\($0.name)\"" }.joined(separator: " ") + "]"
+        #expect(h.run("ZRANGE", "p", "0", "-1") == all, "seed \(seed)")
+        #expect(h.run("TTL", "p") == ":1000")
     }
 }

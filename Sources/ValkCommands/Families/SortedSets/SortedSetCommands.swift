@@ -238,25 +238,44 @@ package enum SortedSetCommands {
     ) throws(Interruption) -> ScoredList {
         var popped = ScoredList()
         if set.count == 0 || count == 0 { return popped }
-        do {
-            var walk = try SortedSetElements.walk(c, set)
-            try isMax ? walk.seekToLast() : walk.seekToFirst()
-            while walk.isValid {
-                let at = walk.scored
-                if popped.count == count {
-                    // Nothing is left beyond the next one.
-                    set.extra[isMax ? 1 : 0] = ScoreCoding.encode(at.score)
-                    break
-                }
-                popped.append(at.member, at.score)
-                try isMax ? walk.previous() : walk.next()
-            }
-        }
+        let isChoked = try choose(c, &set, count, isMax, &popped)
         try popped.forEach { member, score throws(Interruption) in
             try SortedSetElements.remove(c, &set, member, score)
         }
+        if isChoked { try SortedSetElements.renew(c, &set) }
         try c.save(&set, at: key, isMax ? .zpopmax : .zpopmin, changes: popped.count)
         return popped
+    }
+
+    /// Finds the members at one end, and draws that bound in as if they were gone. Returns whether too much that was
+    /// deleted lies among the members of a small set.
+    private static func choose(
+        _ c: CommandContext, _ set: inout Collection, _ count: Int, _ isMax: Bool, _ popped: inout ScoredList
+    ) throws(Interruption) -> Bool {
+        let bound = isMax ? 1 : 0
+        var walk = try SortedSetElements.walk(c, set)
+        walk.setDeadBudget(SortedSetElements.writersBudget(set))
+        try isMax ? walk.seekToLast() : walk.seekToFirst()
+        while walk.isValid {
+            let at = walk.scored
+            popped.append(at.member, at.score)
+            // Nobody who stays is beyond the last one that goes, or beyond the one after it, if that is near.
+            set.extra[bound] = ScoreCoding.encode(at.score)
+            if popped.count == count {
+                walk.setDeadBudget(SortedSetElements.boundBudget)
+                try isMax ? walk.previous() : walk.next()
+                if walk.isValid { set.extra[bound] = ScoreCoding.encode(walk.scored.score) }
+                return false
+            }
+            try isMax ? walk.previous() : walk.next()
+        }
+        if !walk.hasRunOut { return false }
+        popped = ScoredList()
+        let members = try SortedSetElements.all(c, set)
+        for (member, score) in isMax ? members.suffix(count).reversed() : Array(members.prefix(count)) {
+            popped.append(member, score)
+        }
+        return true
     }
 
     /// ZMPOP numkeys key … MIN | MAX [COUNT n].

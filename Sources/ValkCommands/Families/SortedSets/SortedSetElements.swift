@@ -68,13 +68,16 @@ enum SortedSetElements {
         _ c: CommandContext, _ set: inout Collection, _ least: Double, _ greatest: Double
     ) throws(Interruption) {
         if set.count == 0 || !set.isSpread { return }
+        // Where much that was deleted lies next to them the bounds stay as they are.
         if ScoreCoding.encode(least) <= set.extra[0] {
             var walk = try walk(c, set)
+            walk.setDeadBudget(boundBudget)
             try walk.seekToFirst()
             if walk.isValid { set.extra[0] = ScoreCoding.encode(walk.scored.score) }
         }
         if ScoreCoding.encode(greatest) >= set.extra[1] {
             var walk = try walk(c, set)
+            walk.setDeadBudget(boundBudget)
             try walk.seekToLast()
             if walk.isValid { set.extra[1] = ScoreCoding.encode(walk.scored.score) }
         }
@@ -101,6 +104,24 @@ enum SortedSetElements {
     /// How many deleted elements a walk may pass before `all` is the better way.
     static func deadBudget(_ set: borrowing Collection) -> Int {
         set.count <= gatheredMax ? 64 + 2 * set.count : .max
+    }
+
+    /// The same for a writer, who then writes the set anew: that costs about as much as to pass so many a few hundred
+    /// times.
+    static func writersBudget(_ set: borrowing Collection) -> Int {
+        if RankIndex.exists(set) { return .max }
+        return set.count <= gatheredMax ? 64 + set.count / 4 : .max
+    }
+
+    /// How many deleted elements may be passed for a better bound.
+    static let boundBudget = 64
+
+    /// Writes the set anew, so that nothing that was deleted lies among its elements any more. For small sets.
+    static func renew(_ c: CommandContext, _ set: inout Collection) throws(Interruption) {
+        let members = try all(c, set)
+        var fresh = set.emptied()
+        for (member, score) in members { try put(c, &fresh, member, score, old: nil) }
+        set = fresh
     }
 
     /// All members in order, from the entries that are not in order. Views are valid as long as nothing is changed.

@@ -27,22 +27,25 @@ struct SortedSetSelection {
     /// Where the scores of a small set change all the time, the order is full of what was deleted and has not been
     /// merged away. A walk over a small set passes only so much of that; then the members are gathered and sorted
     /// instead.
+    /// Returns whether that was so: a writer then writes the set anew.
+    @discardableResult
     func forEach(
         _ c: CommandContext, _ set: borrowing Collection, _ body: (ByteView, Double) throws(Interruption) -> Void
-    ) throws(Interruption) {
-        if set.count == 0 { return }
+    ) throws(Interruption) -> Bool {
+        if set.count == 0 { return false }
         var shown = 0
         let hasRunOut = try walk(c, set, SortedSetElements.deadBudget(set)) {
             member, score throws(Interruption) in
             shown += 1
             try body(member, score)
         }
-        if !hasRunOut { return }
+        if !hasRunOut { return false }
         try gathered(c, set) { member, score throws(Interruption) in
             // The order is the same.
             shown -= 1
             if shown < 0 { try body(member, score) }
         }
+        return true
     }
 
     /// The rank of the first selected member (in reverse of the last one, in the set's own order) and how many there
@@ -381,7 +384,7 @@ package enum SortedSetRangeCommands {
         let key = c.args[1]
         guard var set = try c.collectionToChange(key, .sortedSet) else { return }
         var members = ScoredList()
-        try SortedSetSelection(by: by).forEach(c, set) { member, score throws(Interruption) in
+        let isChoked = try SortedSetSelection(by: by).forEach(c, set) { member, score throws(Interruption) in
             members.append(member, score)
         }
         var least = Double.infinity
@@ -391,6 +394,7 @@ package enum SortedSetRangeCommands {
             least = min(least, score)
             greatest = max(greatest, score)
         }
+        if isChoked { try SortedSetElements.renew(c, &set) }
         try SortedSetElements.drawIn(c, &set, least, greatest)
         if members.count > 0 { try c.save(&set, at: key, event, changes: members.count) }
         c.reply.integer(members.count)
