@@ -373,6 +373,14 @@ uint64_t valk_heap_active_bytes(void) {
     return (uint64_t)info.arena + (uint64_t)info.hblkhd;
 }
 
+void valk_tune_heap(void) {
+    // Without this the threshold rises to the largest block that was ever freed, and chunks of tables are cut out of
+    // heaps that never shrink.
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
+    mallopt(M_ARENA_MAX, 4);
+}
+
 void valk_release_free_memory(void) { malloc_trim(0); }
 
 static int cpu_times(int who, uint64_t *user_us, uint64_t *system_us) {

@@ -99,7 +99,7 @@ private struct Opener {
             do { try disk.syncDirectory(parentDirectory(of: directory)) } catch { throw StoreError(error) }
         }
         let storeId = StoreId(high: state.identity.idHigh, low: state.identity.idLow)
-        let pool = ChunkPool(idleChunksMax: 2 * options.tableBytes / ChunkPool.chunkBytes + 4)
+        let pool = ChunkPool(idleChunksMax: options.tableBytes / ChunkPool.chunkBytes + 4)
         let cacheBytes = max(options.memoryBytes - 2 * options.tableBytes, options.memoryBytes / 4, 4 << 20)
         let cache = BlockCache(budgetBytes: cacheBytes)
         let janitor = Janitor(disk: disk, usesThread: options.usesThreads)

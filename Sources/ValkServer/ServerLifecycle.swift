@@ -3,6 +3,7 @@
 // Nothing serves before everything is there, and whatever fails on the way says why on the log and on standard error,
 // undoes what was done and gives a status other than 0. Runs on the main thread.
 
+import CValk
 import Glibc
 import Logging
 import Synchronization
@@ -19,6 +20,7 @@ package struct ServerLifecycle {
     /// Runs the server until it is asked to end and returns the process's status. `arguments` without the program's
     /// name.
     package static func run(_ arguments: [String], program: String) -> Int32 {
+        valk_tune_heap()
         let given = ServerArguments(arguments)
         switch given.request {
         case .version:
