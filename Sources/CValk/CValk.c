@@ -374,11 +374,10 @@ uint64_t valk_heap_active_bytes(void) {
 }
 
 void valk_tune_heap(void) {
-    // Without this the threshold rises to the largest block that was ever freed, and chunks of tables are cut out of
-    // heaps that never shrink.
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    mallopt(M_TRIM_THRESHOLD, 16 << 20);
     mallopt(M_ARENA_MAX, 4);
+    // Larger than replies usually are, and not as large as it would become by itself.
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 
 void valk_release_free_memory(void) { malloc_trim(0); }

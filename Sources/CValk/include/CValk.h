@@ -172,8 +172,8 @@ void valk_set_thread_name(const char *name);
 uint64_t valk_heap_bytes(void);
 /// Bytes that the C heap has from the system.
 uint64_t valk_heap_active_bytes(void);
-/// Sets the C library's allocator for a server with a memory budget: large blocks go back to the system when they are
-/// freed, whatever their size was before, and threads share few heaps. Before other threads are started.
+/// Sets the C library's allocator for a server with a memory budget: threads share few heaps, and large blocks go back
+/// to the system when they are freed. Before other threads are started.
 void valk_tune_heap(void);
 /// Hands free heap memory back to the system.
 void valk_release_free_memory(void);

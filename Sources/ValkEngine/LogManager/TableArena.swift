@@ -21,18 +21,20 @@ package final class ChunkPool: @unchecked Sendable {  // All state is behind the
         free.reserveCapacity(idleChunksMax)
     }
 
-    deinit { for chunk in free { Glibc.free(chunk) } }
+    deinit { for chunk in free { munmap(chunk, ChunkPool.chunkBytes) } }
 
     func take() -> UnsafeMutableRawPointer {
         if let chunk = lock.withLock({ free.popLast() }) { return chunk }
-        guard let chunk = malloc(ChunkPool.chunkBytes) else { preconditionFailure("out of memory for a table chunk") }
+        // Not from a heap: what is given back goes to the system, whatever lies beside it.
+        let chunk = mmap(nil, ChunkPool.chunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let chunk, chunk != MAP_FAILED else { preconditionFailure("out of memory for a table chunk") }
         return chunk
     }
 
     func give(_ chunks: [UnsafeMutableRawPointer]) {
         lock.withLock {
             for chunk in chunks {
-                if free.count < idleChunksMax { free.append(chunk) } else { Glibc.free(chunk) }
+                if free.count < idleChunksMax { free.append(chunk) } else { munmap(chunk, ChunkPool.chunkBytes) }
             }
         }
     }
