@@ -269,6 +269,8 @@ def play(name):
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     global PORT
     PORT = stage.server.port
+    # Whoever loses patience asks first: workers and server are in sessions of their own and would stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         importlib.import_module(name).main(stage)
     finally:
