@@ -12,7 +12,7 @@ import ValkEngine
 import ValkRESP
 
 package final class ReplyStream: @unchecked Sendable {  // As ElementCursor: one thread at a time.
-    package enum Form: Sendable {
+    package enum Form: Equatable, Sendable {
         case member
         case memberAndValue
         case value

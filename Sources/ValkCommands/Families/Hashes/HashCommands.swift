@@ -169,52 +169,31 @@ package enum HashCommands {
     // MARK: All fields
 
     package static func hgetall(_ c: CommandContext) throws(Interruption) {
-        guard let hash = try c.collection(c.args[1], .hash) else { return }
-        if try c.streams(hash, hash.count) {
-            let count = try liveCount(c, hash)
-            c.reply.map(count)
-            return try stream(c, hash, .memberAndValue, count)
-        }
-        let start = c.replyStart
-        let count = try forEach(c, hash) { walk throws(Interruption) in
-            c.reply.bulk(walk.member)
-            c.reply.bulk(try walk.value())
-            try c.leavesLoopWhenLarge()
-        }
-        c.insertIntoReply(at: start) { $0.map(count) }
+        try answer(c, .memberAndValue) { $0.map($1) }
     }
 
-    package static func hkeys(_ c: CommandContext) throws(Interruption) {
-        guard let hash = try c.collection(c.args[1], .hash) else { return }
-        if try c.streams(hash, hash.count) {
-            let count = try liveCount(c, hash)
-            c.reply.array(count)
-            return try stream(c, hash, .member, count)
-        }
-        let start = c.replyStart
-        let count = try forEach(c, hash) { walk throws(Interruption) in c.reply.bulk(walk.member) }
-        c.insertIntoReply(at: start) { $0.array(count) }
-    }
+    package static func hkeys(_ c: CommandContext) throws(Interruption) { try answer(c, .member) { $0.array($1) } }
 
-    package static func hvals(_ c: CommandContext) throws(Interruption) {
-        guard let hash = try c.collection(c.args[1], .hash) else { return }
-        if try c.streams(hash, hash.count) {
-            let count = try liveCount(c, hash)
-            c.reply.array(count)
-            return try stream(c, hash, .value, count)
-        }
-        let start = c.replyStart
-        let count = try forEach(c, hash) { walk throws(Interruption) in
-            c.reply.bulk(try walk.value())
-            try c.leavesLoopWhenLarge()
-        }
-        c.insertIntoReply(at: start) { $0.array(count) }
-    }
+    package static func hvals(_ c: CommandContext) throws(Interruption) { try answer(c, .value) { $0.array($1) } }
 
-    private static func stream(
-        _ c: CommandContext, _ hash: borrowing Collection, _ form: ReplyStream.Form, _ count: Int
+    /// Answers with all live fields behind a header that says how many they are.
+    private static func answer(
+        _ c: CommandContext, _ form: ReplyStream.Form, _ header: (ReplyWriter, Int) -> Void
     ) throws(Interruption) {
-        if count > 0 { try c.stream(ElementCursor(c.keys, hash, ElementKind.member), form, count: count) }
+        guard let hash = try c.collection(c.args[1], .hash) else { return }
+        if try c.streams(hash, hash.count) {
+            let count = try liveCount(c, hash)
+            header(c.reply, count)
+            if count > 0 { try c.stream(ElementCursor(c.keys, hash, ElementKind.member), form, count: count) }
+            return
+        }
+        let start = c.replyStart
+        let count = try forEach(c, hash) { walk throws(Interruption) in
+            if form != .value { c.reply.bulk(walk.member) }
+            if form != .member { c.reply.bulk(try walk.value()) }
+            try c.leavesLoopWhenLarge()
+        }
+        c.insertIntoReply(at: start) { header($0, count) }
     }
 
     /// Fields whose time has not passed.
