@@ -14,17 +14,13 @@ the second (goal: at most 1.2): what is deleted must not be walked over.
 import argparse
 import random
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import machine
-from servers import Server
-from types_bench import ELEMENT, VALUE, Pipe, once
+from servers import Server, begin
+from types_bench import ELEMENT, VALUE, Pipe, encode, once
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POINT_GOAL = 2.0
@@ -114,6 +110,7 @@ def parse(argv):
     settings.elements = settings.elements or (500_000 if settings.quick else 10_000_000)
     settings.operations = settings.operations or (1_000_000 if settings.quick else 50_000_000)
     settings.valk_arguments = ["--memory", f"{settings.memory}mb", "--io-threads", "1"]
+    settings.remark = f"; budget {settings.memory} MiB; seed {settings.seed}"
     settings.port_of = lambda kind: settings.port
     return settings
 
@@ -130,15 +127,6 @@ def fill(server, name, key, size):
             pipe.send([("xadd", key, f"{i + 1}-0", "f", VALUE) for i in range(first, min(size, first + step * 50))])
     pipe.close()
     return time.monotonic() - begun
-
-
-def encode(commands):
-    out = bytearray()
-    for words in commands:
-        out += b"*%d\r\n" % len(words)
-        for word in words:
-            out += b"$%d\r\n%s\r\n" % (len(word), word.encode())
-    return bytes(out)
 
 
 def read_whole(server, command):
@@ -228,16 +216,7 @@ def read_reply(file):
 
 def main(argv):
     settings = parse(argv)
-    subprocess.run([str(ROOT / "scripts/install-packages"), "redis-tools"], check=True)
-    if not Path(settings.valk).exists():
-        subprocess.run([str(ROOT / "scripts/build-release"), "valk-server"], check=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if settings.folder:
-        Path(settings.folder).mkdir(parents=True, exist_ok=True)
-    settings.folder = tempfile.mkdtemp(prefix="valk-bench-", dir=settings.folder)
-    facts = machine.facts(settings.folder)
-    print(f"{facts['date']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gib']} GiB, load average "
-          f"{facts['load_average']:.2f}; budget {settings.memory} MiB; seed {settings.seed}", flush=True)
+    begin(settings, "redis-tools")
     server = Server("valk", settings)
     try:
         server.start()

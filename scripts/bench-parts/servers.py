@@ -5,10 +5,30 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import machine
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def begin(settings, *packages):
+    """What the benchmarks of servers do first: packages, Valk's binary, a folder of their own. Prints the machine's
+    facts, which it returns, with `settings.remark` behind them."""
+    subprocess.run([str(ROOT / "scripts/install-packages"), *packages], check=True)
+    if not Path(settings.valk).exists():
+        subprocess.run([str(ROOT / "scripts/build-release"), "valk-server"], check=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if settings.folder:
+        Path(settings.folder).mkdir(parents=True, exist_ok=True)
+    settings.folder = tempfile.mkdtemp(prefix="valk-bench-", dir=settings.folder)
+    facts = machine.facts(settings.folder)
+    print(f"{facts['date']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gib']} GiB, load average "
+          f"{facts['load_average']:.2f}{settings.remark}", flush=True)
+    return facts
 
 
 class Server:

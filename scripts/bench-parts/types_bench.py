@@ -11,16 +11,13 @@ Both servers run at once and are loaded in turns. Redis has its append-only file
 import argparse
 import json
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import machine
-from servers import Server
+from servers import Server, begin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ELEMENT = "e:__rand_int__"
@@ -63,8 +60,19 @@ def parse(argv):
     settings.requests = settings.requests or (100_000 if settings.quick else 300_000)
     settings.large = 100_000 if settings.quick else 1_000_000
     settings.valk_arguments = []
+    settings.remark = ""
     settings.port_of = lambda kind: settings.port + ["valk", "redis"].index(kind)
     return settings
+
+
+def encode(commands):
+    out = bytearray()
+    for words in commands:
+        out += b"*%d\r\n" % len(words)
+        for word in words:
+            word = word.encode()
+            out += b"$%d\r\n%s\r\n" % (len(word), word)
+    return bytes(out)
 
 
 class Pipe:
@@ -75,13 +83,7 @@ class Pipe:
         self.file = self.socket.makefile("rb")
 
     def send(self, commands):
-        out = bytearray()
-        for words in commands:
-            out += b"*%d\r\n" % len(words)
-            for word in words:
-                word = word.encode()
-                out += b"$%d\r\n%s\r\n" % (len(word), word)
-        self.socket.sendall(out)
+        self.socket.sendall(encode(commands))
         for _ in commands:
             line = self.file.readline()
             if line[:1] == b"-":
@@ -126,17 +128,7 @@ def once(server, command, size, requests, pipeline):
 
 def main(argv):
     settings = parse(argv)
-    packages = ["redis-tools", "redis-server"]
-    subprocess.run([str(ROOT / "scripts/install-packages"), *packages], check=True)
-    if not Path(settings.valk).exists():
-        subprocess.run([str(ROOT / "scripts/build-release"), "valk-server"], check=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if settings.folder:
-        Path(settings.folder).mkdir(parents=True, exist_ok=True)
-    settings.folder = tempfile.mkdtemp(prefix="valk-bench-", dir=settings.folder)
-    facts = machine.facts(settings.folder)
-    print(f"{facts['date']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gib']} GiB, load average "
-          f"{facts['load_average']:.2f}", flush=True)
+    facts = begin(settings, "redis-tools", "redis-server")
     figures = {}
     servers = []
     try:
