@@ -33,7 +33,7 @@ from pathlib import Path
 import blackbox
 import redis
 from across_kill import Crowd, restart
-from checks import check, equal
+from checks import check, equal, until
 
 PORT = int(os.environ.get("VALK_PORT") or 0)
 QUICK = bool(os.environ.get("VALK_QUICK"))
@@ -76,17 +76,6 @@ def perform(number):
     move(number)
     note("end", number)
     return number * number
-
-
-def until(question, seconds=60):
-    """Asks until the answer is true, for so long at most; the last answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    return question()
 
 
 def soon(seconds):

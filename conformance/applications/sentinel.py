@@ -9,19 +9,8 @@ from pathlib import Path
 
 import blackbox
 import redis
-from checks import check, equal
+from checks import check, equal, until
 from redis.sentinel import Sentinel
-
-
-def until(question, seconds=30):
-    """Asks until the answer is true, for so long at most."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    return question()
 
 
 def heard(subscription, channel, seconds=30):

@@ -1,5 +1,6 @@
 """The lines that a client's program prints for `run` to count."""
 import contextlib
+import time
 import traceback
 
 
@@ -22,6 +23,17 @@ def raises(name, kind, call, text=""):
         check(name, text in str(error), error)
     else:
         check(name, False, f"no error but {result!r}")
+
+
+def until(question, seconds=60):
+    """Asks until the answer is true, for so long at most; the last answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = question()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    return question()
 
 
 @contextlib.contextmanager
